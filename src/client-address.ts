@@ -1,0 +1,71 @@
+// Whose request it is: the peer of the connection or, behind trusted proxies, what they say in X-Forwarded-For.
+// What always holds: a client cannot choose its own address, for only entries that trusted proxies added count.
+import { BlockList, isIP } from 'node:net';
+
+/** Addresses and networks whose X-Forwarded-For is believed. */
+export class TrustedProxies {
+  private readonly list = new BlockList();
+
+  /** @param networks `10.0.0.1`, `10.0.0.0/8`, `::1`, … as checked by the configuration */
+  constructor(networks: readonly string[]) {
+    for (const network of networks) {
+      const [address = '', prefix] = network.split('/');
+      const family = familyOf(address);
+      if (prefix === undefined) this.list.addAddress(address, family);
+      else this.list.addSubnet(address, Number(prefix), family);
+    }
+  }
+
+  has(address: string): boolean {
+    return isIP(address) !== 0 && this.list.check(address, familyOf(address));
+  }
+}
+
+/**
+ * The right-most address of the chain that is no trusted proxy.
+ * @param peer remote address of the connection; undefined once it is closed
+ * @param forwardedFor the X-Forwarded-For header, several joined by commas
+ */
+export function clientAddress(
+  peer: string | undefined,
+  forwardedFor: string | string[] | undefined,
+  trusted: TrustedProxies,
+): string {
+  let client = plainAddress(peer ?? '') ?? 'unknown';
+  const chain = String(forwardedFor ?? '').split(',');
+  while (trusted.has(client) && chain.length > 0) {
+    const previous = plainAddress((chain.pop() ?? '').trim());
+    // A proxy that names no address leaves us with its own.
+    if (previous === undefined) break;
+    client = previous;
+  }
+  return client;
+}
+
+/** An IP address without port, brackets, zone, and without the IPv6 disguise of IPv4; undefined if it is none. */
+function plainAddress(text: string): string | undefined {
+  const bare =
+    /^\[([^\]]+)\](?::\d+)?$/.exec(text)?.[1] ?? /^(\d+\.\d+\.\d+\.\d+):\d+$/.exec(text)?.[1] ?? text;
+  const unzoned = bare.replace(/%.*$/, '');
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(unzoned)?.[1] ?? unzoned;
+  return isIP(mapped) === 0 ? undefined : mapped;
+}
+
+function familyOf(address: string): 'ipv4' | 'ipv6' {
+  return isIP(address) === 4 ? 'ipv4' : 'ipv6';
+}
+
+/** What counts as one address where attempts are counted: an IPv6 host owns its whole /64. */
+export function networkOf(address: string): string {
+  if (isIP(address) !== 6) return address;
+  const [head = '', tail] = address.toLowerCase().split('::');
+  const groups = head === '' ? [] : head.split(':');
+  const after = tail === undefined || tail === '' ? [] : tail.split(':');
+  // Dotted IPv4 at the end fills two groups, none of them among the first four.
+  const zeros = tail === undefined ? 0 : 8 - groups.length - after.length;
+  const all = [...groups, ...Array<string>(Math.max(0, zeros)).fill('0'), ...after];
+  return `${all
+    .slice(0, 4)
+    .map((group) => Number.parseInt(group, 16).toString(16))
+    .join(':')}::/64`;
+}

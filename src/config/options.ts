@@ -1,0 +1,198 @@
+// The option table: every key once, with type, default and help. `--help`, `check-config`, the README's table and
+// the checks all come from it. Later versions take the names at the end; until then they are refused, not ignored.
+import type { z } from 'zod';
+import * as type from './types.js';
+
+export interface Option {
+  /** Turns the text of the setting into its value. */
+  readonly type: z.ZodType<unknown, string>;
+  /** As one would write it in the file; undefined: not set. */
+  readonly default: string | undefined;
+  readonly help: string;
+  /** May be read from OpenNebula's sunstone-server.conf as well. */
+  readonly sunstone?: true;
+  /** Not on the command line, where every user of the host could read it. */
+  readonly secret?: true;
+  /** A change takes effect at the next start, not at a reload. */
+  readonly needsRestart?: true;
+}
+
+const DAY_SECONDS = 86_400;
+
+export const options = {
+  host: {
+    type: type.host(),
+    default: '127.0.0.1',
+    help: 'address of the XML-RPC listener',
+    needsRestart: true,
+  },
+  port: { type: type.port(), default: '2644', help: 'port of the XML-RPC listener', needsRestart: true },
+  one_xmlrpc: {
+    type: type.httpUrl(),
+    default: 'http://localhost:2633/RPC2',
+    help: "oned's XML-RPC address",
+    sunstone: true,
+  },
+  oned_timeout: {
+    type: type.seconds(0.1, 600),
+    default: '10',
+    help: 'seconds for a call of oned, the wait for its turn included',
+  },
+  oned_connections: {
+    type: type.integer(1, 1000),
+    default: '8',
+    help: 'calls of oned at a time; the rest wait in order',
+  },
+  max_body: {
+    type: type.integer(1024, 16_777_216),
+    default: '65536',
+    help: 'bytes of an XML-RPC request at most',
+    needsRestart: true,
+  },
+  debug_level: {
+    type: type.integer(0, 3),
+    default: '2',
+    help: 'log: 0 error, 1 warning, 2 info, 3 debug',
+    sunstone: true,
+  },
+  log_file: {
+    type: type.text(),
+    default: undefined,
+    help: 'log file; not set: standard output',
+    needsRestart: true,
+  },
+  token_ttl: {
+    type: type.seconds(1, DAY_SECONDS),
+    default: '600',
+    help: 'seconds within which a token must be used',
+  },
+  token_folder_name: {
+    type: type.folderName(),
+    default: 'sunstone_vnc_tokens',
+    help: "websockify's token directory, under the state folder",
+    needsRestart: true,
+  },
+  websockify_files: {
+    type: type.yesNo(),
+    default: 'yes',
+    help: 'write tokens for websockify too',
+    needsRestart: true,
+  },
+  vnc_proxy_port: {
+    type: type.proxyListen(),
+    default: '29876',
+    help: 'the proxy: PORT (listens where host does), HOST:PORT, or off',
+    sunstone: true,
+    needsRestart: true,
+  },
+  vnc_proxy_support_wss: {
+    type: type.wssSupport(),
+    default: 'no',
+    help: 'TLS on the proxy: no, yes (plain and TLS on one port) or only',
+    sunstone: true,
+    needsRestart: true,
+  },
+  vnc_proxy_cert: {
+    type: type.text(),
+    default: undefined,
+    help: 'PEM file with the certificate chain of the proxy',
+    sunstone: true,
+  },
+  vnc_proxy_key: {
+    type: type.text(),
+    default: undefined,
+    help: 'PEM file with the private key of the proxy',
+    sunstone: true,
+  },
+  vnc_proxy_ipv6: {
+    type: type.yesNo(),
+    default: 'no',
+    help: 'a bare PORT listens on ::1 or :: as well',
+    sunstone: true,
+    needsRestart: true,
+  },
+  public_url: {
+    type: type.httpUrl(),
+    default: undefined,
+    help: 'how browsers reach the proxy: scheme, host, optional path prefix',
+  },
+  allowed_origins: {
+    type: type.origins(),
+    default: '',
+    help: 'more web sites that may open consoles and embed the page; * allowed',
+  },
+  trusted_proxies: {
+    type: type.networks(),
+    default: '127.0.0.0/8,::1',
+    help: 'whose X-Forwarded-For counts',
+  },
+  proxy_ping: {
+    type: type.seconds(0.1, 3600),
+    default: '30',
+    help: 'seconds between WebSocket pings; unanswered twice ends the session',
+  },
+  proxy_connect_timeout: {
+    type: type.seconds(0.1, 600),
+    default: '10',
+    help: 'seconds to reach the target, its RFB greeting included',
+  },
+  console_ports: {
+    type: type.portRanges(),
+    default: '5900-65535',
+    help: 'what GRAPHICS/PORT of a VM may be',
+  },
+  stop_timeout: { type: type.seconds(0.1, 600), default: '10', help: 'seconds to end after SIGTERM' },
+  auth: {
+    type: type.text(),
+    default: undefined,
+    help: "accepted from Sunstone's file, unused",
+    sunstone: true,
+  },
+  core_auth: {
+    type: type.text(),
+    default: undefined,
+    help: "accepted from Sunstone's file, unused",
+    sunstone: true,
+  },
+} as const satisfies Record<string, Option>;
+
+export type OptionName = keyof typeof options;
+
+/** The values of all settings, by key; undefined where not set and without default. */
+export type Settings = {
+  readonly [K in OptionName]:
+    | z.output<(typeof options)[K]['type']>
+    | ((typeof options)[K]['default'] extends undefined ? undefined : never);
+};
+
+/** Where keys of sunstone-server.conf begin that this service reads besides those marked in the table. */
+export const optionNames = Object.keys(options) as OptionName[];
+
+/** The same table, seen as a list of plain options. */
+export function optionOf(name: OptionName): Option {
+  return options[name];
+}
+
+export function isOptionName(name: string): name is OptionName {
+  return Object.hasOwn(options, name);
+}
+
+/** Names that later versions use: known, so that the message can say so, but not to be set yet. */
+export const reservedNames: ReadonlySet<string> = new Set([
+  'workers',
+  'reconnect_grace',
+  'token_max_age',
+  'token_sessions',
+  'bind_client',
+  'token_store',
+  'redis_url',
+  'redis_prefix',
+  'sealed_keys',
+  'service_auth',
+  'recheck_interval',
+  'targets',
+  'vnc_auth',
+]);
+
+/** Reserved names that will hold a secret. */
+export const reservedSecretNames: ReadonlySet<string> = new Set(['redis_url']);

@@ -1,0 +1,65 @@
+// From the texts of all sources to typed settings. What always holds: every problem is found and told at once.
+import { type OptionName, optionNames, optionOf, type Settings } from './options.js';
+
+/** The text of a setting and where it was written, for messages. */
+export interface SettingText {
+  readonly text: string;
+  readonly source: string;
+  /** From another program's file: a bad value is a warning and the default holds. */
+  readonly foreign: boolean;
+}
+
+export interface Validated {
+  readonly settings: Settings;
+  readonly problems: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+/** Turns texts into settings; where there are problems, the settings are not to be used. */
+export function validate(texts: ReadonlyMap<OptionName, SettingText>): Validated {
+  const values: Record<string, unknown> = {};
+  const problems: string[] = [];
+  const warnings: string[] = [];
+  for (const name of optionNames) {
+    const given = texts.get(name);
+    const result = given === undefined ? undefined : parseOption(name, given.text);
+    if (given !== undefined && result !== undefined && 'problem' in result) {
+      const problem = `${given.source}: ${name}: ${result.problem}`;
+      if (given.foreign) warnings.push(`${problem}; the default is used`);
+      else problems.push(problem);
+    }
+    values[name] = result !== undefined && 'value' in result ? result.value : defaultOf(name);
+  }
+  const settings = values as Settings;
+  return { settings, problems: [...problems, ...contradictions(settings)], warnings };
+}
+
+function parseOption(name: OptionName, text: string): { value: unknown } | { problem: string } {
+  const result = optionOf(name).type.safeParse(text);
+  if (result.success) return { value: result.data };
+  // An empty value says "as if the line were not there", except for lists, which may be empty.
+  if (text.trim() === '') return { value: defaultOf(name) };
+  return { problem: result.error.issues[0]?.message ?? 'bad value' };
+}
+
+function defaultOf(name: OptionName): unknown {
+  const option = optionOf(name);
+  return option.default === undefined ? undefined : option.type.parse(option.default);
+}
+
+/** What no setting shows alone. */
+function contradictions(settings: Settings): string[] {
+  const problems: string[] = [];
+  const { vnc_proxy_support_wss: wss, vnc_proxy_port: proxy } = settings;
+  if (wss !== 'no' && proxy.kind !== 'off') {
+    for (const name of ['vnc_proxy_cert', 'vnc_proxy_key'] as const) {
+      if (settings[name] === undefined) problems.push(`vnc_proxy_support_wss: ${wss} needs ${name}`);
+    }
+  }
+  const samePort = proxy.kind !== 'off' && proxy.port !== 0 && proxy.port === settings.port;
+  if (samePort && (proxy.kind === 'port' || proxy.host === settings.host)) {
+    problems.push(`vnc_proxy_port and port are both ${settings.port}`);
+  }
+  if (settings.console_ports.length === 0) problems.push('console_ports: no port is allowed');
+  return problems;
+}

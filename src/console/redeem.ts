@@ -1,0 +1,23 @@
+// Redeem: from what a browser presents to the grant that it stands for. What always holds: unknown, expired and
+// forged tokens are one and the same refusal; a store that cannot answer is never taken for a refusal.
+import { causeOf, GatewayError } from '../errors.js';
+import type { Grant } from '../tokens/grant.js';
+import type { TokenStore } from '../tokens/store.js';
+import type { Token } from '../tokens/token.js';
+
+export type RedeemToken = (token: Token) => Promise<Grant>;
+
+/** @returns a function that throws GatewayError `token-not-valid` or `store-unavailable` */
+export function createRedeem(store: Pick<TokenStore, 'claim'>): RedeemToken {
+  return async (token) => {
+    let grant: Grant | undefined;
+    try {
+      grant = await store.claim(token);
+    } catch (error) {
+      throw new GatewayError('store-unavailable', { detail: `the token store: ${causeOf(error)}` });
+    }
+    if (grant === undefined)
+      throw new GatewayError('token-not-valid', { detail: 'unknown or expired token' });
+    return grant;
+  };
+}

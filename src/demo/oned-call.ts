@@ -1,0 +1,76 @@
+// What the demo's oned does with a call: from the text of a request to the text of a reply, without I/O.
+// What always holds: order and wording of the refusals are oned's (login, then the VM, then the rights), and every
+// body gets a reply, since oned answers bad calls with HTTP 200 too.
+import { element, type XmlElement } from '../xml.js';
+import { type DemoUser, type DemoVm, writeVm } from './oned-vm.js';
+import {
+  CallFault,
+  FAULT_NO_METHOD,
+  readCall,
+  readParameter,
+  writeFault,
+  writeReply,
+} from './oned-xmlrpc.js';
+
+/** Everything that this oned knows; changes to the VMs show in the next call. */
+export interface DemoCloud {
+  readonly vms: ReadonlyMap<number, DemoVm>;
+  readonly users: readonly DemoUser[];
+}
+
+const AUTHENTICATION = 0x0100;
+const AUTHORIZATION = 0x0200;
+const NO_EXISTS = 0x0400;
+
+const ADMIN_GROUP = 0;
+
+/** Answers a request body with a reply body. Never throws. */
+export function answerCall(body: string, cloud: DemoCloud): string {
+  try {
+    const { method, parameters } = readCall(body);
+    if (method !== 'one.vm.info') throw new CallFault(FAULT_NO_METHOD, `Method '${method}' not defined`);
+    const session = readParameter(parameters, 0, 'string');
+    const vmId = Number(readParameter(parameters, 1, 'integer'));
+    const decrypt = parameters.length > 2 && readParameter(parameters, 2, 'boolean') === '1';
+    return writeReply(findVm(cloud, session, vmId, decrypt));
+  } catch (error) {
+    if (error instanceof CallFault) return writeFault(error);
+    throw error;
+  }
+}
+
+function findVm({ vms, users }: DemoCloud, session: string, vmId: number, decrypt: boolean): XmlElement[] {
+  const [name, password] = splitSession(session);
+  const caller = users.find((user) => user.name === name && user.password === password);
+  if (caller === undefined) {
+    return refusal("User couldn't be authenticated, aborting call.", AUTHENTICATION, -1);
+  }
+  const vm = vms.get(vmId);
+  const owner = users.find((user) => user.name === vm?.owner);
+  if (vm === undefined || owner === undefined) {
+    return refusal(`Error getting virtual machine [${vmId}].`, NO_EXISTS, vmId);
+  }
+  const isAdmin = caller.groupId === ADMIN_GROUP;
+  if (!isAdmin && caller !== owner) {
+    return refusal(`User [${caller.id}] : Not authorized to perform USE VM [${vmId}].`, AUTHORIZATION, -1);
+  }
+  const value = writeVm(vm, owner, decrypt && isAdmin);
+  return [element('boolean', '1'), element('string', value), element('i4', '0')];
+}
+
+/** A name has no colon, a password may have some. */
+function splitSession(session: string): [string, string] {
+  const at = session.indexOf(':');
+  return at === -1 ? [session, ''] : [session.slice(0, at), session.slice(at + 1)];
+}
+
+/** Five elements: the object that it is about and, always -1 here, the replication index. */
+function refusal(message: string, code: number, objectId: number): XmlElement[] {
+  return [
+    element('boolean', '0'),
+    element('string', `[one.vm.info] ${message}`),
+    element('i4', String(code)),
+    element('i4', String(objectId)),
+    element('i8', '-1'),
+  ];
+}

@@ -1,0 +1,93 @@
+// The log: one JSON object a line, written by pino to stdout or to a file that can be opened anew.
+// What always holds: fields are chosen by name at the call; a session string, token or password has none.
+import { closeSync, openSync } from 'node:fs';
+import pino from 'pino';
+import { causeOf, StartError } from './errors.js';
+
+export type Logger = pino.Logger;
+
+/** `debug_level` 0 to 3 as OpenNebula counts it, in pino's names. */
+const LEVELS = ['error', 'warn', 'info', 'debug'] as const;
+
+/** Lines kept while the disk or the reader of stdout does not take them; what comes on top is dropped. */
+const MAX_PENDING_BYTES = 1024 * 1024;
+
+const CLOSE_TIMEOUT_MS = 1000;
+
+/** A second fence: should one of these ever be logged by mistake, its value is not written. */
+const SECRET_FIELDS = [
+  'session',
+  'token',
+  'password',
+  'passwd',
+  'url',
+  '*.session',
+  '*.token',
+  '*.password',
+  '*.passwd',
+];
+
+export interface Log {
+  readonly logger: Logger;
+  setLevel(debugLevel: number): void;
+  /** Opens the file anew, after it was renamed by logrotate; nothing pending is lost. */
+  reopen(): void;
+  /** Writes out what is pending; for the end of the process. Waits for a slow reader at most a second. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the log.
+ * @param file path, or undefined for stdout
+ * @throws StartError naming `log_file`
+ */
+export function openLog(file: string | undefined, debugLevel: number): Log {
+  if (file !== undefined) {
+    try {
+      closeSync(openSync(file, 'a', 0o640));
+    } catch (error) {
+      throw new StartError(`log_file: cannot write ${file}: ${causeOf(error)}`);
+    }
+  }
+  const destination = pino.destination({
+    dest: file ?? 1,
+    append: true,
+    mode: 0o640,
+    sync: false,
+    maxLength: MAX_PENDING_BYTES,
+  });
+  // A full disk or a closed pipe must not end consoles; pino tries again with the next line.
+  destination.on('error', () => {});
+  const logger = pino(
+    {
+      level: levelName(debugLevel),
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      redact: { paths: SECRET_FIELDS, censor: '[secret]' },
+    },
+    destination,
+  );
+  return {
+    logger,
+    setLevel: (level) => {
+      logger.level = levelName(level);
+    },
+    reopen: () => {
+      if (file !== undefined) destination.reopen();
+    },
+    close: () =>
+      new Promise((resolve) => {
+        const giveUp = setTimeout(resolve, CLOSE_TIMEOUT_MS);
+        destination.once('close', () => {
+          clearTimeout(giveUp);
+          resolve();
+        });
+        destination.end();
+      }),
+  };
+}
+
+function levelName(debugLevel: number): string {
+  return LEVELS[debugLevel] ?? 'info';
+}

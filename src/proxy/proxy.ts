@@ -1,0 +1,147 @@
+// The proxy as a whole: its ports, its gate and its live sessions.
+// What always holds: a browser is in `live` from its upgrade until its connection is gone, so that stopping misses none.
+import type { AddressInfo, Socket } from 'node:net';
+import { clientAddress } from '../client-address.js';
+import type { WssSupport } from '../config/types.js';
+import type { RedeemToken } from '../console/redeem.js';
+import { listen } from '../listen.js';
+import type { Logger } from '../log.js';
+import type { ConnectTarget } from '../transport/transport.js';
+import { CloseCode } from './browser-channel.js';
+import { type CertificateFiles, readCertificate } from './certificate.js';
+import { Handshakes } from './handshakes.js';
+import { createHttpApp } from './http-app.js';
+import { createListener, type Listener } from './listener.js';
+import { Session, type SessionSettings } from './session.js';
+import { type Admission, createUpgrade, type UpgradeSettings } from './upgrade.js';
+
+export type ProxySettings = UpgradeSettings & SessionSettings;
+
+export interface ProxyParts {
+  readonly redeem: RedeemToken;
+  readonly connect: ConnectTarget;
+  readonly logger: Logger;
+  /** Asked at every request, so that it may change while running. */
+  readonly settings: () => ProxySettings;
+  readonly wss: WssSupport;
+  readonly certificateFiles: CertificateFiles;
+  readonly handshakes?: Handshakes;
+}
+
+interface Live {
+  close(code: number, reason: string): void;
+  terminate(): void;
+}
+
+const PORT_IN_USE =
+  "where that is OpenNebula 6's own proxy (opennebula-novnc), stop it, or set vnc_proxy_port: off to leave the consoles to it";
+const TOO_MANY = 'HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\nContent-Length: 0\r\n\r\n';
+
+export class ConsoleProxy {
+  private readonly parts: ProxyParts;
+  private readonly handshakes: Handshakes;
+  private readonly listeners: Listener[] = [];
+  private readonly live = new Set<Live>();
+  private readonly stopping = new AbortController();
+  private onIdle: (() => void) | undefined;
+
+  constructor(parts: ProxyParts) {
+    this.parts = parts;
+    this.handshakes = parts.handshakes ?? new Handshakes();
+  }
+
+  /** Listens on every address; port 0 is chosen once, for the first. @throws StartError naming the setting */
+  async start(addresses: readonly { host: string; port: number }[]): Promise<AddressInfo[]> {
+    const bound: AddressInfo[] = [];
+    for (const address of addresses) {
+      const listener = this.createListener();
+      this.listeners.push(listener);
+      const port = address.port === 0 ? (bound[0]?.port ?? 0) : address.port;
+      bound.push(
+        await listen(listener.server, { ...address, port, setting: 'vnc_proxy_port', hint: PORT_IN_USE }),
+      );
+    }
+    return bound;
+  }
+
+  /** Reads the certificate anew, for connections to come. @throws StartError naming the setting */
+  reloadCertificate(files: CertificateFiles): void {
+    if (this.parts.wss === 'no') return;
+    const certificate = readCertificate(files);
+    for (const listener of this.listeners) listener.setCertificate(certificate);
+  }
+
+  /** No new connections; consoles end with 1001, by force at the deadline. */
+  async stop(deadlineMs: number): Promise<void> {
+    this.stopping.abort();
+    const closed = this.listeners.map(({ server }) => new Promise((resolve) => server.close(resolve)));
+    const idle = new Promise<void>((resolve) => {
+      this.onIdle = resolve;
+    });
+    for (const one of this.live) one.close(CloseCode.goingAway, 'The service stops');
+    this.tellIdle();
+    const force = setTimeout(() => {
+      for (const one of this.live) one.terminate();
+    }, deadlineMs);
+    await idle;
+    clearTimeout(force);
+    for (const listener of this.listeners) listener.destroyConnections();
+    await Promise.all(closed);
+  }
+
+  private createListener(): Listener {
+    const { wss, certificateFiles, redeem, logger, settings } = this.parts;
+    return createListener({
+      wss,
+      certificate: wss === 'no' ? undefined : readCertificate(certificateFiles),
+      onRequest: createHttpApp({ frameAncestors: () => settings().allowedOrigins }),
+      onConnection: (socket) => this.admitConnection(socket),
+      onUpgrade: createUpgrade({
+        redeem,
+        logger,
+        settings,
+        stopping: this.stopping.signal,
+        handshakes: this.handshakes,
+        onAdmission: (admission) => this.openSession(admission),
+        onRefusal: (browser) => this.keep(browser),
+      }),
+    });
+  }
+
+  /** Proxies carry many clients on their connections; theirs are counted at the upgrade. */
+  private admitConnection(socket: Socket): boolean {
+    const { trustedProxies } = this.parts.settings();
+    const peer = clientAddress(socket.remoteAddress, undefined, trustedProxies);
+    if (trustedProxies.has(peer)) return true;
+    if (this.handshakes.enterConnection(socket, peer)) return true;
+    socket.end(TOO_MANY, () => socket.destroy());
+    return false;
+  }
+
+  private openSession({ browser, grant, ref, client, fingerprint }: Admission): void {
+    const { connect, settings, logger } = this.parts;
+    const session: Session = new Session({
+      browser,
+      grant,
+      connect,
+      settings: settings(),
+      logger: logger.child({ ref, vm: grant.vmId, user: grant.user, client, fingerprint }),
+      onClosed: () => forget(),
+    });
+    const forget = this.keep(session);
+    session.start();
+  }
+
+  /** @returns a function to call when the connection is gone */
+  private keep(one: Live): () => void {
+    this.live.add(one);
+    return () => {
+      this.live.delete(one);
+      this.tellIdle();
+    };
+  }
+
+  private tellIdle(): void {
+    if (this.live.size === 0) this.onIdle?.();
+  }
+}

@@ -1,0 +1,171 @@
+// The gate of the proxy: an upgrade comes in, and leaves as a session, as an HTTP status, or as a refusal in RFB.
+// What always holds: the cheapest problem is refused first, and the Origin before the token is looked at.
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { type WebSocket, WebSocketServer } from 'ws';
+import { clientAddress, type TrustedProxies } from '../client-address.js';
+import type { RedeemToken } from '../console/redeem.js';
+import { GatewayError, toGatewayError } from '../errors.js';
+import { requestUrl } from '../http-limits.js';
+import type { Logger } from '../log.js';
+import { newRef } from '../ref.js';
+import type { Grant } from '../tokens/grant.js';
+import { fingerprint, hashToken, type Token } from '../tokens/token.js';
+import { type BrowserChannel, WsChannel } from './browser-channel.js';
+import type { Handshakes } from './handshakes.js';
+import { type OriginSettings, originAllowed } from './origin.js';
+import { refuseInRfb, refuseUpgrade } from './refusal.js';
+import { BINARY, findToken, offeredProtocols } from './token-place.js';
+
+export type UpgradeListener = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+
+export interface UpgradeSettings extends OriginSettings {
+  readonly trustedProxies: TrustedProxies;
+}
+
+/** Somebody with a valid token, upgraded. */
+export interface Admission {
+  readonly browser: BrowserChannel;
+  readonly grant: Grant;
+  readonly ref: string;
+  readonly client: string;
+  readonly fingerprint: string;
+}
+
+export interface UpgradeParts {
+  readonly redeem: RedeemToken;
+  readonly handshakes: Handshakes;
+  readonly logger: Logger;
+  /** Asked at every upgrade, so that it may change while running. */
+  readonly settings: () => UpgradeSettings;
+  /** Fires when the service stops: nobody is let in any more. */
+  readonly stopping: AbortSignal;
+  readonly onAdmission: (admission: Admission) => void;
+  /** A browser that is upgraded only to be told no; and its end. */
+  readonly onRefusal: (browser: BrowserChannel) => () => void;
+}
+
+/** A WebSocket message at most; noVNC's are 10 KiB. */
+const MAX_MESSAGE_BYTES = 1024 * 1024;
+const MAX_FRAGMENTS = 4096;
+/** How long a browser may take to answer a Close frame, what is queued before it included. */
+const CLOSE_TIMEOUT_MS = 10_000;
+
+/** What is known about a request before it is decided on. */
+interface Knock {
+  readonly ref: string;
+  readonly client: string;
+  readonly origin: string | undefined;
+}
+
+export function createUpgrade(parts: UpgradeParts): UpgradeListener {
+  const { redeem, handshakes, logger, settings, stopping } = parts;
+  const webSockets = new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    perMessageDeflate: false,
+    autoPong: false,
+    maxPayload: MAX_MESSAGE_BYTES,
+    maxFragments: MAX_FRAGMENTS,
+    // Not in the type definitions yet.
+    ...({ closeTimeout: CLOSE_TIMEOUT_MS } as object),
+    handleProtocols: (offered) => (offered.has(BINARY) ? BINARY : false),
+  });
+  // A header that `ws` itself finds wrong (the key, mostly).
+  webSockets.on('wsClientError', (error, socket) => {
+    refuseUpgrade(socket, new GatewayError('bad-upgrade', { detail: error.message }), newRef());
+  });
+
+  const upgrade = (request: IncomingMessage, socket: Socket, head: Buffer): Promise<BrowserChannel> =>
+    new Promise((resolve) => {
+      webSockets.handleUpgrade(request, socket, head, (webSocket: WebSocket) => {
+        resolve(new WsChannel(webSocket, socket));
+      });
+    });
+
+  const decide = async (request: IncomingMessage, socket: Socket, head: Buffer): Promise<void> => {
+    const { origin, 'x-forwarded-for': forwardedFor } = request.headers;
+    const { trustedProxies } = settings();
+    const peer = clientAddress(socket.remoteAddress, undefined, trustedProxies);
+    const client = clientAddress(socket.remoteAddress, forwardedFor, trustedProxies);
+    const knock: Knock = { ref: newRef(), client, origin };
+    // A direct client was counted as it connected; a proxy names its client only now.
+    const leave = client === peer ? () => handshakes.admitConnection(socket) : handshakes.enter(client);
+    if (leave === undefined) return refuse(socket, new GatewayError('too-many-connections'), knock);
+    if (client !== peer) socket.once('close', leave);
+    try {
+      if (stopping.aborted) throw new GatewayError('stopping');
+      const token = readToken(request, settings());
+      const grant = await redeemFor(token, redeem);
+      // The client may have gone while the store was asked.
+      if (socket.destroyed) return;
+      const browser = await upgrade(request, socket, head);
+      leave();
+      parts.onAdmission({ browser, grant, ...knock, fingerprint: fingerprint(hashToken(token as Token)) });
+    } catch (error) {
+      const refused = toGatewayError(error);
+      if (origin === undefined || !TOLD_IN_RFB.has(refused.code)) return refuse(socket, refused, knock);
+      log(refused, knock);
+      const browser = await upgrade(request, socket, head);
+      refuseInRfb(browser, refused.toldAs(knock.ref), parts.onRefusal(browser));
+    }
+  };
+
+  const refuse = (socket: Duplex, refused: GatewayError, knock: Knock): void => {
+    log(refused, knock);
+    refuseUpgrade(socket, refused, knock.ref);
+  };
+
+  const log = (refused: GatewayError, { ref, client, origin }: Knock): void => {
+    const about = refused.code === 'origin-refused' ? { origin: origin?.slice(0, 200) } : {};
+    logger[refused.logLevel](
+      { ref, client, ...about, code: refused.code, reason: refused.detail },
+      'console refused',
+    );
+  };
+
+  return (request, socket, head) => {
+    socket.on('error', () => {});
+    // Both kinds of servers hand over a net.Socket or a TLSSocket, which is one.
+    decide(request, socket as Socket, head).catch((error: unknown) => {
+      logger.error({ reason: toGatewayError(error).detail }, 'upgrade failed');
+      socket.destroy();
+    });
+  };
+}
+
+/** What a person, not a program, has to be told; everything else is a mistake in a page or an address. */
+const TOLD_IN_RFB: ReadonlySet<string> = new Set(['token-not-valid', 'store-unavailable']);
+
+/** Checks everything but the token itself. @throws GatewayError */
+function readToken(request: IncomingMessage, settings: UpgradeSettings): Token | undefined {
+  const {
+    origin,
+    host,
+    upgrade,
+    'sec-websocket-version': version,
+    'sec-websocket-key': key,
+  } = request.headers;
+  const url = requestUrl(request);
+  if (request.method !== 'GET' || upgrade?.toLowerCase() !== 'websocket' || url === undefined) {
+    throw new GatewayError('bad-upgrade');
+  }
+  if (version !== '13' && version !== '8') throw new GatewayError('wrong-version');
+  if (key === undefined || !/^[+/0-9A-Za-z]{22}==$/.test(key)) {
+    throw new GatewayError('bad-upgrade', { detail: 'bad Sec-WebSocket-Key' });
+  }
+  if (origin !== undefined && !originAllowed(origin, host, settings)) {
+    throw new GatewayError('origin-refused', { detail: 'the origin is not in allowed_origins' });
+  }
+  return findToken(url, offeredProtocols(request.headers['sec-websocket-protocol']));
+}
+
+/** A missing token is refused like one that is not valid. */
+function redeemFor(token: Token | undefined, redeem: RedeemToken): Promise<Grant> {
+  return token === undefined
+    ? Promise.reject(
+        new GatewayError('token-not-valid', { detail: 'no token in query, path or subprotocol' }),
+      )
+    : redeem(token);
+}

@@ -1,0 +1,198 @@
+// A scriptable oned: each VM has an answer, recorded, built or hostile. It notes every call and how many of them
+// it had at a time; what it is not told about it answers as oned does.
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { atEnd } from './lifetime.ts';
+import { type Vm, vmXml } from './vm.ts';
+import { encodeValue, escapeXml } from './xmlrpc.ts';
+
+/** What oned does with a call. */
+export type Answer =
+  /** Replies with this VM. */
+  | { vm: Vm }
+  /** Replies with this string as the value. */
+  | { value: string }
+  /** oned's refusal, with its five elements. */
+  | { error: string; code: number }
+  /** An XML-RPC fault. */
+  | { fault: string; code: number }
+  /** The recorded bytes of test/golden/oned/NAME.response. */
+  | { golden: string }
+  /** Any HTTP reply. */
+  | { body: string; status?: number; type?: string }
+  /** Any bytes in the place of an HTTP reply; then the connection ends. */
+  | { raw: string | Buffer }
+  /** The beginning of a good reply, and then so many bytes more, but never the end of its XML. */
+  | { endlessBytes: number }
+  /** Never answers. */
+  | 'hang'
+  /** Closes the connection without a byte. */
+  | 'hang-up';
+
+export interface OnedCall {
+  method: string;
+  session: string;
+  vmId: number;
+  /** The third parameter, as XML text. */
+  rest: string;
+  body: string;
+}
+
+export type Script = Answer | ((call: OnedCall) => Answer | Promise<Answer>);
+
+export interface TestOned {
+  url: string;
+  port: number;
+  calls: OnedCall[];
+  /** Calls that are being answered now, and the most that ever were. */
+  active(): number;
+  mostActive(): number;
+  /** Bytes of endless replies that somebody took. */
+  endlessBytesSent(): number;
+  /** Sets what the VM answers, to everybody or to one session. */
+  answer(vmId: number, script: Script, session?: string): void;
+  /** A running VM with a VNC console there: what most tests need. */
+  runVm(
+    vmId: number,
+    target: { host: string; port: number },
+    graphics?: Record<string, string | number>,
+  ): void;
+  stop(): Promise<void>;
+}
+
+const goldenFolder = join(import.meta.dirname, '../golden');
+
+/** Recorded bytes, by path below test/golden. */
+export function readGolden(path: string): Buffer {
+  return readFileSync(join(goldenFolder, path));
+}
+
+export async function startTestOned({ port = 0 } = {}): Promise<TestOned> {
+  const scripts = new Map<string, Script>();
+  const calls: OnedCall[] = [];
+  let active = 0;
+  let mostActive = 0;
+  let endlessBytesSent = 0;
+
+  const server = createServer(async (request, response) => {
+    mostActive = Math.max(mostActive, ++active);
+    response.once('close', () => active--);
+    try {
+      const call = parseCall(await bodyOf(request));
+      calls.push(call);
+      const script =
+        scripts.get(`${call.vmId} ${call.session}`) ?? scripts.get(`${call.vmId}`) ?? missingVm(call.vmId);
+      const answer = typeof script === 'function' ? await script(call) : script;
+      endlessBytesSent += await give(answer, request, response);
+    } catch {
+      // The caller is gone: nobody to answer.
+      request.socket.destroy();
+    }
+  });
+  server.listen(port, '127.0.0.1');
+  await once(server, 'listening');
+  const bound = (server.address() as AddressInfo).port;
+  const stop = async () => {
+    if (!server.listening) return;
+    server.close();
+    server.closeAllConnections();
+    await once(server, 'close');
+  };
+  atEnd(stop);
+  const answer = (vmId: number, script: Script, session?: string) => {
+    scripts.set(session === undefined ? `${vmId}` : `${vmId} ${session}`, script);
+  };
+  return {
+    url: `http://127.0.0.1:${bound}/RPC2`,
+    port: bound,
+    calls,
+    active: () => active,
+    mostActive: () => mostActive,
+    endlessBytesSent: () => endlessBytesSent,
+    answer,
+    runVm: (id, { host, port: PORT }, graphics = {}) =>
+      answer(id, { vm: { id, hosts: [host], graphics: { PORT, ...graphics } } }),
+    stop,
+  };
+}
+
+function missingVm(vmId: number): Answer {
+  return { error: `[one.vm.info] Error getting virtual machine [${vmId}].`, code: 0x0400 };
+}
+
+/** Replies, and gives how many bytes of an endless reply were taken. */
+async function give(answer: Answer, request: IncomingMessage, response: ServerResponse): Promise<number> {
+  if (answer === 'hang') return 0;
+  if (answer === 'hang-up') request.socket.destroy();
+  else if ('golden' in answer) request.socket.end(readGolden(`oned/${answer.golden}.response`));
+  else if ('raw' in answer) request.socket.end(answer.raw);
+  else if ('endlessBytes' in answer) return giveEndlessly(answer.endlessBytes, response);
+  else {
+    const { status, type, body } = 'body' in answer ? answer : { body: replyXml(answer) };
+    const headers = { 'content-type': type ?? 'text/xml; charset=utf-8', connection: 'close' };
+    response.writeHead(status ?? 200, { ...headers, 'content-length': Buffer.byteLength(body) });
+    response.end(body);
+  }
+  return 0;
+}
+
+type Reply = Extract<Answer, { vm: Vm } | { value: string } | { code: number }>;
+
+function replyXml(reply: Reply): string {
+  const declaration = '<?xml version="1.0" encoding="UTF-8"?>\n';
+  if ('fault' in reply) {
+    const fault = encodeValue({ faultCode: reply.code, faultString: reply.fault });
+    return `${declaration}<methodResponse>\n<fault>${fault}</fault>\n</methodResponse>\n`;
+  }
+  const values =
+    'error' in reply
+      ? [false, reply.error, reply.code, -1].map(encodeValue).concat('<value><i8>-1</i8></value>')
+      : [true, 'vm' in reply ? vmXml(reply.vm) : reply.value, 0].map(encodeValue);
+  const array = `<value><array><data>\n${values.join('\n')}\n</data></array></value>`;
+  return `${declaration}<methodResponse>\n<params>\n<param>${array}</param>\n</params>\n</methodResponse>\n`;
+}
+
+async function giveEndlessly(limitBytes: number, response: ServerResponse): Promise<number> {
+  const open = replyXml({ value: '@' }).split('@')[0] ?? '';
+  const chunk = Buffer.from(escapeXml('<VM>'.repeat(16 * 1024)));
+  let sent = 0;
+  let gone = false;
+  response.once('close', () => {
+    gone = true;
+    response.emit('drain');
+  });
+  response.writeHead(200, { 'content-type': 'text/xml; charset=utf-8' });
+  response.write(open);
+  while (!gone && sent < limitBytes) {
+    sent += chunk.length;
+    if (!response.write(chunk)) await once(response, 'drain');
+  }
+  response.end();
+  return sent;
+}
+
+async function bodyOf(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function parseCall(body: string): OnedCall {
+  const method = /<methodName>\s*(.*?)\s*<\/methodName>/.exec(body)?.[1] ?? '';
+  const params = [...body.matchAll(/<param>\s*<value>([\s\S]*?)<\/value>\s*<\/param>/g)].map(
+    ([, value]) => value ?? '',
+  );
+  const text = (value = '') =>
+    value.replace(/^\s*<(\w+)>([\s\S]*)<\/\1>\s*$/, '$2').replace(markup, unescaped);
+  return { method, session: text(params[0]), vmId: Number(text(params[1])), rest: params[2] ?? '', body };
+}
+
+const markup = /<!\[CDATA\[([\s\S]*?)\]\]>|&(lt|gt|quot|apos|amp);/g;
+const entities: Record<string, string> = { lt: '<', gt: '>', quot: '"', apos: "'", amp: '&' };
+
+function unescaped(_markup: string, verbatim: string | undefined, entity = ''): string {
+  return verbatim ?? entities[entity] ?? '';
+}

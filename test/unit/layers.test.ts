@@ -1,0 +1,91 @@
+// Who may import whom. Walks every import of src/ and fails on a breach, so that the tree stays what the
+// architecture says: leaves below, stages of the two flows above them, the composition root on top.
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { describe, expect, it } from 'vitest';
+
+const src = join(import.meta.dirname, '../../src');
+
+const leaves = ['errors', 'log', 'ref', 'xml', 'config/types'];
+const http = ['client-address', 'http-limits', 'listen'];
+
+/** What each part may import besides itself; the first entry that fits a file counts. */
+const rules: [part: string, mayImport: string[]][] = [
+  ['main', ['config', 'errors', 'serve', 'demo']],
+  ['serve', ['app', 'config', 'errors', 'log', 'proxy/certificate', 'service-manager']],
+  ['app', [...leaves, ...http, 'config', 'console', 'oned', 'proxy', 'rpc', 'tokens', 'transport']],
+  ['demo', ['']],
+  ['rpc', [...leaves, ...http, 'console', 'oned/session-string', 'tokens/token']],
+  ['proxy', [...leaves, ...http, 'console/redeem', 'tokens/grant', 'tokens/token', 'transport', 'web']],
+  ['console', ['config/types', 'errors', 'oned', 'tokens']],
+  ['oned', leaves],
+  ['tokens', leaves],
+  ['transport', leaves],
+  ['web', []],
+  ['config', ['errors']],
+  ['log', ['errors']],
+  ['listen', ['errors']],
+  ['service-manager', ['log']],
+  ['', []],
+];
+
+/** The files in which a package may be known; its API is wrapped there. */
+const packages: Record<string, RegExp> = {
+  xmlrpc: /^oned\/client\.ts$/,
+  'fast-xml-parser': /^xml\.ts$/,
+  pino: /^log\.ts$/,
+  yaml: /^config\/file\.ts$/,
+  zod: /^(config\/(types|options)|tokens\/token-files)\.ts$/,
+  express: /^(rpc|web|proxy)\//,
+  ws: /^(proxy|demo)\//,
+};
+
+const files = readdirSync(src, { recursive: true, encoding: 'utf8' })
+  .filter((name) => name.endsWith('.ts') && !name.startsWith('web/page'))
+  .toSorted();
+
+function importsOf(file: string): string[] {
+  const text = readFileSync(join(src, file), 'utf8');
+  const imports = /^(?:import|export)\b[^;']*?(?:from )?'([^']+)'|\bimport\('([^']+)'\)/gm;
+  return [...text.matchAll(imports)].map(([, name, dynamic]) => name ?? dynamic ?? '');
+}
+
+function within(part: string, file: string): boolean {
+  return part === '' || file === `${part}.ts` || file.startsWith(`${part}/`);
+}
+
+describe('every file of src', () => {
+  it.each(files)('%s imports only what its layer may', (file) => {
+    const [part, mayImport] = rules.find(([name]) => within(name, file)) ?? ['', []];
+    const own = importsOf(file).filter((name) => name.startsWith('.'));
+    const breaches = own
+      .map((name) => relative(src, join(src, dirname(file), name)).replace(/\.js$/, '.ts'))
+      .filter(
+        (target) => !(part !== '' && within(part, target)) && !mayImport.some((one) => within(one, target)),
+      );
+    expect(breaches).toEqual([]);
+  });
+
+  it.each(files)('%s knows only the packages that have their place there', (file) => {
+    const foreign = importsOf(file).filter((name) => !name.startsWith('.') && !name.startsWith('node:'));
+    expect(foreign.filter((name) => !packages[name]?.test(file))).toEqual([]);
+  });
+
+  it.each(files)('%s leaves process.env and process.exit to their places', (file) => {
+    const text = readFileSync(join(src, file), 'utf8').replace(/\/\/.*/g, '');
+    if (file !== 'config/load.ts') expect(text).not.toContain('process.env');
+    if (file !== 'main.ts') expect(text).not.toContain('process.exit');
+  });
+});
+
+describe('the rules themselves', () => {
+  it('are about files and packages that exist', () => {
+    for (const [part] of rules)
+      expect(
+        files.some((file) => within(part, file)),
+        part,
+      ).toBe(true);
+    const used = new Set(files.flatMap(importsOf));
+    for (const name of Object.keys(packages)) expect(used.has(name), name).toBe(true);
+  });
+});
