@@ -12,9 +12,14 @@ export class StreamEndedError extends Error {}
 /** Reads a stream in pieces of known length. One reader a stream, one read at a time. */
 export class ByteReader {
   readonly #stream: Duplex;
+  #pending: (() => void) | undefined;
+  readonly #wake = () => this.#pending?.();
 
   constructor(stream: Duplex) {
     this.#stream = stream;
+    // One listener for good: adding it again for every wait would fire at once while a part of the bytes is there,
+    // and again, and starve the socket that has the rest.
+    for (const event of ['readable', 'end', 'close']) stream.on(event, this.#wake);
     // Without a listener a reset connection would be an uncaught exception; the pending read tells of it.
     stream.on('error', () => {});
   }
@@ -50,15 +55,16 @@ export class ByteReader {
     return (await this.read(4)).readUInt32BE();
   }
 
+  /** Drops whatever still comes, so that the stream's end can be seen; the reader is of no use any more. */
+  discard(): void {
+    this.#stream.off('readable', this.#wake);
+    this.#stream.resume();
+  }
+
+  /** Until more bytes, or the end, are there; an error is always followed by 'close'. */
   #waitForBytes(): Promise<void> {
-    const stream = this.#stream;
     return new Promise((resolve) => {
-      const wake = () => {
-        for (const event of ['readable', 'end', 'close']) stream.off(event, wake);
-        resolve();
-      };
-      // An error is always followed by 'close'.
-      for (const event of ['readable', 'end', 'close']) stream.on(event, wake);
+      this.#pending = resolve;
     });
   }
 }

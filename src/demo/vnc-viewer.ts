@@ -61,8 +61,8 @@ export function serveViewer(socket: Socket, desktop: Desktop, offer: HandshakeOf
     }
   };
 
+  const reader = new ByteReader(socket);
   const run = async () => {
-    const reader = new ByteReader(socket);
     const timer = setTimeout(() => socket.destroy(), HANDSHAKE_TIMEOUT_MS);
     try {
       await acceptViewer(reader, socket, offer);
@@ -81,7 +81,7 @@ export function serveViewer(socket: Socket, desktop: Desktop, offer: HandshakeOf
   const closed = run()
     // A broken protocol, a wrong password, a lost connection: all the same to the demo, the viewer is gone.
     .catch(() => {})
-    .then(() => endSocket(socket));
+    .then(() => endSocket(socket, reader));
   return {
     isWaiting: () => wanted !== undefined && socket.writableLength === 0 && socket.writable,
     sendChanges(picture) {
@@ -97,7 +97,7 @@ export function serveViewer(socket: Socket, desktop: Desktop, offer: HandshakeOf
 }
 
 /** Ends a connection so that what was written still arrives, and soon whether or not the peer plays along. */
-async function endSocket(socket: Socket): Promise<void> {
+async function endSocket(socket: Socket, reader: ByteReader): Promise<void> {
   if (socket.destroyed) return;
   await new Promise<void>((resolve) => {
     const timer = setTimeout(() => socket.destroy(), FAREWELL_TIMEOUT_MS);
@@ -105,8 +105,7 @@ async function endSocket(socket: Socket): Promise<void> {
       clearTimeout(timer);
       resolve();
     });
-    // What a refused viewer still sends is dropped, so that its end can be seen.
-    socket.resume();
+    reader.discard();
     socket.end();
   });
 }

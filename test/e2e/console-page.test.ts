@@ -113,7 +113,6 @@ describe('the console page', () => {
     await page.click('#keys-panel [aria-label="Hold for the next key"] >> text="Ctrl"');
     await typed(page, () => page.keyboard.press('c'), '\u0003');
     expect(await page.getAttribute('#keys-panel .key', 'aria-pressed')).toBe('false');
-    await page.click('#keys');
     await typed(page, () => page.click('#keys-panel >> text="Ctrl+W"'), '\u0017');
     await typed(page, () => page.click('#keys-panel [aria-label="Arrow up"]'), '\u001b[A');
 
@@ -193,18 +192,11 @@ describe('the console page', () => {
     expect(await page.isDisabled('#reconnect')).toBe(true);
   });
 
-  it.each([
-    [
-      'a machine that does not answer',
-      deadVm,
-      'The machine’s console does not answer',
-      /downstream server · code 1011/,
-    ],
-  ])('says %s in words', async (_title, vmId, title, detail) => {
+  it('says so when the machine does not answer', async () => {
     const service = await startConsoles();
-    const { page } = await openConsole(await linkTo(service, vmId));
-    await titled(page, title);
-    expect(await page.textContent('#card-detail')).toMatch(detail);
+    const { page } = await openConsole(await linkTo(service, deadVm));
+    await titled(page, 'The machine’s console does not answer');
+    expect(await page.textContent('#card-detail')).toBe('Failed to connect to downstream server · code 1011');
     expect(await page.textContent('#card-actions')).toBe('Reconnect');
   });
 

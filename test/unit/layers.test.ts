@@ -46,7 +46,7 @@ const files = readdirSync(src, { recursive: true, encoding: 'utf8' })
 
 function importsOf(file: string): string[] {
   const text = readFileSync(join(src, file), 'utf8');
-  const imports = /^(?:import|export)\b[^;']*?(?:from )?'([^']+)'|\bimport\('([^']+)'\)/gm;
+  const imports = /^(?:import [^'\n]*|export [^'\n=]* from |\} from )'([^']+)'|\bimport\('([^']+)'\)/gm;
   return [...text.matchAll(imports)].map(([, name, dynamic]) => name ?? dynamic ?? '');
 }
 
