@@ -77,12 +77,16 @@ export function createUpgrade(parts: UpgradeParts): UpgradeListener {
     refuseUpgrade(socket, new GatewayError('bad-upgrade', { detail: error.message }), newRef());
   });
 
-  const upgrade = (request: IncomingMessage, socket: Socket, head: Buffer): Promise<BrowserChannel> =>
-    new Promise((resolve) => {
-      webSockets.handleUpgrade(request, socket, head, (webSocket: WebSocket) => {
-        resolve(new WsChannel(webSocket, socket));
-      });
-    });
+  /** `then` runs before the first frame is read, so that none is missed. */
+  const upgrade = (
+    request: IncomingMessage,
+    socket: Socket,
+    head: Buffer,
+    then: (browser: WsChannel) => void,
+  ) =>
+    webSockets.handleUpgrade(request, socket, head, (webSocket: WebSocket) =>
+      then(new WsChannel(webSocket, socket)),
+    );
 
   const decide = async (request: IncomingMessage, socket: Socket, head: Buffer): Promise<void> => {
     const { origin, 'x-forwarded-for': forwardedFor } = request.headers;
@@ -94,22 +98,28 @@ export function createUpgrade(parts: UpgradeParts): UpgradeListener {
     const leave = client === peer ? () => handshakes.admitConnection(socket) : handshakes.enter(client);
     if (leave === undefined) return refuse(socket, new GatewayError('too-many-connections'), knock);
     if (client !== peer) socket.once('close', leave);
-    try {
-      if (stopping.aborted) throw new GatewayError('stopping');
-      const token = readToken(request, settings());
-      const grant = await redeemFor(token, redeem);
-      // The client may have gone while the store was asked.
-      if (socket.destroyed) return;
-      const browser = await upgrade(request, socket, head);
+    const verdict = await judge(request).catch(toGatewayError);
+    // The client may have gone while the store was asked.
+    if (socket.destroyed) return;
+    if (!(verdict instanceof GatewayError)) {
       leave();
-      parts.onAdmission({ browser, grant, ...knock, fingerprint: fingerprint(hashToken(token as Token)) });
-    } catch (error) {
-      const refused = toGatewayError(error);
-      if (origin === undefined || !TOLD_IN_RFB.has(refused.code)) return refuse(socket, refused, knock);
-      log(refused, knock);
-      const browser = await upgrade(request, socket, head);
-      refuseInRfb(browser, refused.toldAs(knock.ref), parts.onRefusal(browser));
+      const admitted = { ...verdict, ref: knock.ref, client };
+      upgrade(request, socket, head, (browser) => parts.onAdmission({ browser, ...admitted }));
+    } else if (origin === undefined || !TOLD_IN_RFB.has(verdict.code)) {
+      refuse(socket, verdict, knock);
+    } else {
+      log(verdict, knock);
+      upgrade(request, socket, head, (browser) => {
+        refuseInRfb(browser, verdict.toldAs(knock.ref), parts.onRefusal(browser));
+      });
     }
+  };
+
+  /** @throws GatewayError */
+  const judge = async (request: IncomingMessage): Promise<Pick<Admission, 'grant' | 'fingerprint'>> => {
+    if (stopping.aborted) throw new GatewayError('stopping');
+    const token = readToken(request, settings());
+    return { grant: await redeem(token), fingerprint: fingerprint(hashToken(token)) };
   };
 
   const refuse = (socket: Duplex, refused: GatewayError, knock: Knock): void => {
@@ -138,8 +148,8 @@ export function createUpgrade(parts: UpgradeParts): UpgradeListener {
 /** What a person, not a program, has to be told; everything else is a mistake in a page or an address. */
 const TOLD_IN_RFB: ReadonlySet<string> = new Set(['token-not-valid', 'store-unavailable']);
 
-/** Checks everything but the token itself. @throws GatewayError */
-function readToken(request: IncomingMessage, settings: UpgradeSettings): Token | undefined {
+/** The token, where everything about the request is right but perhaps the token itself. @throws GatewayError */
+function readToken(request: IncomingMessage, settings: UpgradeSettings): Token {
   const {
     origin,
     host,
@@ -158,14 +168,8 @@ function readToken(request: IncomingMessage, settings: UpgradeSettings): Token |
   if (origin !== undefined && !originAllowed(origin, host, settings)) {
     throw new GatewayError('origin-refused', { detail: 'the origin is not in allowed_origins' });
   }
-  return findToken(url, offeredProtocols(request.headers['sec-websocket-protocol']));
-}
-
-/** A missing token is refused like one that is not valid. */
-function redeemFor(token: Token | undefined, redeem: RedeemToken): Promise<Grant> {
-  return token === undefined
-    ? Promise.reject(
-        new GatewayError('token-not-valid', { detail: 'no token in query, path or subprotocol' }),
-      )
-    : redeem(token);
+  const token = findToken(url, offeredProtocols(request.headers['sec-websocket-protocol']));
+  if (token !== undefined) return token;
+  // Refused like one that is not valid.
+  throw new GatewayError('token-not-valid', { detail: 'no token in query, path or subprotocol' });
 }

@@ -202,11 +202,19 @@ async function readUntilTheEnd(reader: ByteReader): Promise<never> {
 
 /** Writes in pieces of pseudo-random length, giving the reader its turn between them. */
 async function sendInPieces(stream: PassThrough, data: Buffer, seed: number): Promise<void> {
-  const [...random] = randomNumbers(seed, 100);
-  for (let at = 0; at < data.length; ) {
+  let at = 0;
+  for (const random of randomNumbers(seed, 1000)) {
     const length = 1 + (random % (random % 3 === 0 ? 5 : 40_000));
     stream.write(data.subarray(at, at + length));
     at += length;
+    if (at >= data.length) break;
     await new Promise((resolve) => setImmediate(resolve));
   }
+}
+
+/** The same numbers for the same seed, so that a failure can be repeated. */
+function randomNumbers(seed: number, count: number): number[] {
+  const numbers = [seed];
+  while (numbers.length < count) numbers.push(((numbers.at(-1) ?? 1) * 48_271) % 2_147_483_647);
+  return numbers;
 }
