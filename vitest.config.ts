@@ -9,6 +9,7 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 60_000,
     maxWorkers: 2,
+    maxConcurrency: 10,
     projects: kinds.map((name) => ({
       extends: true,
       test: { name, include: [`test/${name}/**/*.test.ts`] },

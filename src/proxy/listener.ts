@@ -56,7 +56,12 @@ export function createListener(parts: ListenerParts): Listener {
     else if (secure === undefined) plain.emit('connection', socket);
     else sortByFirstByte(socket, plain, secure);
   });
-  for (const server of [plain, secure]) if (server !== undefined) limitServer(server);
+  for (const server of [plain, secure]) {
+    if (server === undefined) continue;
+    limitServer(server);
+    // Node begins to enforce its time limits when a server listens, and these two are only handed connections.
+    server.emit('listening');
+  }
   front.maxConnections = plain?.maxConnections ?? secure?.maxConnections ?? 1;
   return {
     server: front,

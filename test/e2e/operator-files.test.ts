@@ -91,6 +91,11 @@ describe('etc/systemd/system/vnctoken.service', () => {
     expect(unit).toMatch(line);
   });
 
+  test('has the two token directories on one mount, since files are renamed from one to the other', () => {
+    expect(unit).toMatch(/^ReadWritePaths=\/var\/lib\/one$/m);
+    expect(unit).not.toMatch(/^(StateDirectory|BindPaths|ReadWritePaths)=.*(vnctoken|sunstone_vnc_tokens)/m);
+  });
+
   test('gives the service longer to stop than the service takes by default', () => {
     const unitSeconds = Number(/^TimeoutStopSec=(\d+)$/m.exec(unit)?.[1]);
     const config = readShipped('etc/one/vnctoken-server.conf');
