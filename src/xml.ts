@@ -43,6 +43,10 @@ const builder = new XMLBuilder({ preserveOrder: true, suppressEmptyNode: false, 
 const FORBIDDEN = /[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]|\p{Surrogate}/u;
 const FORBIDDEN_ALL = new RegExp(FORBIDDEN.source, 'gu');
 
+/** The five predefined entities and character references; everything else would have to be declared. */
+const REFERENCE = /&(?:lt|gt|amp|apos|quot|#(\d+)|#x([\dA-Fa-f]+));/y;
+const MAX_CODE_POINT = 0x10ffff;
+
 /**
  * Parses a document with one root element. White space before the prolog is ignored.
  * A DOCTYPE is refused before any entity is looked at; nesting is bounded at 100 by the library.
@@ -51,7 +55,7 @@ const FORBIDDEN_ALL = new RegExp(FORBIDDEN.source, 'gu');
 export function parseXml(source: string): XmlElement {
   const text = source.trimStart();
   if (FORBIDDEN.test(text)) throw new XmlError('a character that XML does not allow');
-  refuseDoctype(text);
+  checkMarkup(text);
   let nodes: ParsedNode[];
   try {
     if (XMLValidator.validate(text) !== true) throw new XmlError('not well-formed');
@@ -87,14 +91,41 @@ export function child(parent: XmlElement | undefined, name: string): XmlElement 
   return parent?.children.find((candidate) => candidate.name === name);
 }
 
-/** Outside comments and CDATA, `<!` can only begin a DOCTYPE or what belongs into one. One pass, never backwards. */
-function refuseDoctype(text: string): void {
-  for (let at = text.indexOf('<!'); at !== -1; at = text.indexOf('<!', at)) {
-    const end = text.startsWith('<![CDATA[', at) ? ']]>' : text.startsWith('<!--', at) ? '-->' : undefined;
-    if (end === undefined) throw new XmlError('a DOCTYPE is not accepted');
-    at = text.indexOf(end, at + '<!--'.length);
-    if (at === -1) throw new XmlError('not well-formed');
+/**
+ * What the library lets pass. Outside comments and CDATA, `<!` can only begin a DOCTYPE or what belongs into one, and
+ * `&` a reference; one to a forbidden character would be dropped silently. One pass, never backwards.
+ */
+function checkMarkup(text: string): void {
+  const mark = /<!|&/g;
+  for (let found = mark.exec(text); found !== null; found = mark.exec(text)) {
+    const { index } = found;
+    mark.lastIndex = found[0] === '&' ? endOfReference(text, index) : endOfSection(text, index);
   }
+}
+
+function endOfSection(text: string, start: number): number {
+  const end = text.startsWith('<![CDATA[', start)
+    ? ']]>'
+    : text.startsWith('<!--', start)
+      ? '-->'
+      : undefined;
+  if (end === undefined) throw new XmlError('a DOCTYPE is not accepted');
+  const at = text.indexOf(end, start + '<!--'.length);
+  if (at === -1) throw new XmlError('not well-formed');
+  return at + end.length;
+}
+
+function endOfReference(text: string, start: number): number {
+  REFERENCE.lastIndex = start;
+  const [, decimal, hexadecimal] = REFERENCE.exec(text) ?? [];
+  const end = REFERENCE.lastIndex;
+  if (end === 0) throw new XmlError('an entity that is not defined');
+  if (decimal === undefined && hexadecimal === undefined) return end;
+  const codePoint = hexadecimal === undefined ? Number(decimal) : Number.parseInt(hexadecimal, 16);
+  if (codePoint > MAX_CODE_POINT || FORBIDDEN.test(String.fromCodePoint(codePoint))) {
+    throw new XmlError('a reference to a character that XML does not allow');
+  }
+  return end;
 }
 
 function elementsOf(nodes: readonly ParsedNode[]): XmlElement[] {

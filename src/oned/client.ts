@@ -12,8 +12,12 @@ import { parseVm, type VmFacts } from './vm.js';
 
 /** A VM with a thousand history records has 700 KB. */
 const MAX_REPLY_BYTES = 4 * 1024 * 1024;
+/** Its own elements; the VM inside is a text. */
+const MAX_REPLY_DEPTH = 32;
 /** oned's messages are a sentence. */
 const MAX_MESSAGE_LENGTH = 1000;
+/** Of an XML-RPC int. */
+const MAX_CODE = 2 ** 31 - 1;
 
 export interface OnedSettings {
   /** http or https. */
@@ -46,7 +50,7 @@ export class OnedClient {
     const either = AbortSignal.any([deadline, signal]);
     try {
       const reply = await this.turnstile.pass(either, () =>
-        callOnce(url, 'one.vm.info', [session, vmId], either),
+        callOnce(url, 'one.vm.info', [new EscapedString(session), vmId], either),
       );
       return parseVm(replyValue(reply));
     } catch (error) {
@@ -89,6 +93,11 @@ function callOnce(url: string, method: string, parameters: unknown[], signal: Ab
   });
 }
 
+/** The library writes CDATA and escapes only the first `]]>` in it: a session string could leave its element. */
+class EscapedString extends xmlrpc.CustomType {
+  override tagName = 'string';
+}
+
 class OversizeError extends Error {}
 
 /** The library collects a reply without a bound, so the bound is where its bytes arrive. */
@@ -117,10 +126,15 @@ function replyValue(reply: unknown): string {
   }
   if (success) return value;
   const message = value.slice(0, MAX_MESSAGE_LENGTH);
-  if (!Number.isInteger(code) || message === '') {
+  if (!isCode(code) || message === '') {
     throw new GatewayError('oned-nonsense', { detail: 'oned refused without a message and a code' });
   }
-  throw new GatewayError('oned-refused', { publicText: message, oneCode: Number(code) });
+  throw new GatewayError('oned-refused', { publicText: message, oneCode: code });
+}
+
+/** Anything else could not be passed on as an int, and might be a text. */
+function isCode(code: unknown): code is number {
+  return typeof code === 'number' && Number.isInteger(code) && Math.abs(code) <= MAX_CODE;
 }
 
 function failureOf(error: unknown, url: string): GatewayError {
@@ -131,9 +145,8 @@ function failureOf(error: unknown, url: string): GatewayError {
   }
   const where = `one_xmlrpc ${url}`;
   if (error instanceof Error && 'faultCode' in error) {
-    return new GatewayError('oned-nonsense', {
-      detail: `${where}: an XML-RPC fault, ${String(error.faultCode)}`,
-    });
+    const code = isCode(error.faultCode) ? error.faultCode : 'without a code';
+    return new GatewayError('oned-nonsense', { detail: `${where}: an XML-RPC fault, ${code}` });
   }
   // A system error has a code; everything else is the parser's view of what came back, and may quote it.
   if (error instanceof AggregateError || (error instanceof Error && 'code' in error)) {
@@ -142,21 +155,50 @@ function failureOf(error: unknown, url: string): GatewayError {
   return new GatewayError('oned-nonsense', { detail: `${where}: the answer is not XML-RPC` });
 }
 
+/** What of the library's parser is put right below. */
+interface Deserializer {
+  readonly error: unknown;
+  readonly parser: {
+    write(chunk: unknown): boolean;
+    readonly _parser: { readonly tags: readonly unknown[] };
+  };
+  deserializeMethodResponse(stream: unknown, callback: unknown): void;
+  onOpentag(node: unknown): void;
+  onDone(): void;
+  onError(error: unknown): void;
+}
+
 /**
- * The library builds an error from a `<fault>` without looking whether there is anything in it, in an event that
- * nobody can catch: an empty fault would end the process. What it throws there becomes a failed call instead.
+ * The library's parser throws in events that nobody can catch, which would end the process: for an empty `<fault>`,
+ * for a reference to a character that there is not. Closing tags cost it the depth of the open ones each. What it
+ * throws becomes a failed call, what is too deep as well, and after that it parses nothing any more.
  */
 function guardDeserializer(): void {
   const { prototype } = createRequire(import.meta.url)('xmlrpc/lib/deserializer') as {
-    prototype: { onDone(): void; onError(error: unknown): void };
+    prototype: Deserializer;
   };
-  const { onDone } = prototype;
-  prototype.onDone = function () {
+  const { deserializeMethodResponse, onOpentag, onDone } = prototype;
+  const guarded = (deserializer: Deserializer, step: () => void) => {
     try {
-      onDone.call(this);
+      if (!deserializer.error) step();
     } catch (error) {
-      this.onError(error);
+      deserializer.onError(error);
     }
+  };
+  prototype.deserializeMethodResponse = function (stream, callback) {
+    const write = this.parser.write.bind(this.parser);
+    this.parser.write = (chunk) => {
+      guarded(this, () => write(chunk));
+      return true;
+    };
+    deserializeMethodResponse.call(this, stream, callback);
+  };
+  prototype.onOpentag = function (node) {
+    if (this.parser._parser.tags.length > MAX_REPLY_DEPTH) throw new Error('nested too deeply');
+    onOpentag.call(this, node);
+  };
+  prototype.onDone = function () {
+    guarded(this, () => onDone.call(this));
   };
 }
 

@@ -46,7 +46,7 @@ export function createListener(parts: ListenerParts): Listener {
           onRequest,
         ).on('upgrade', onUpgrade);
   const sockets = new Set<Socket>();
-  const front = createTcpServer({ noDelay: true }, (socket) => {
+  const front = createTcpServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
     // An error is the end of the connection; whoever is served on it notices by its close.

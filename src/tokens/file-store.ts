@@ -108,14 +108,17 @@ export class FileTokenStore implements TokenStore {
 
   private async removeExpired(): Promise<void> {
     const now = this.now();
-    for (const [hash, { grant }] of this.entries) {
+    for (const [hash, entry] of this.entries) {
+      const { grant } = entry;
       if (grant.expiresAt > now) continue;
       try {
         await this.files.remove(hash, grant);
         this.entries.delete(hash);
         this.removalFailed = false;
       } catch (error) {
-        // The next sweep tries again; the token is refused all the same.
+        // The next sweep tries again, the others before it; the token is refused all the same.
+        this.entries.delete(hash);
+        this.entries.set(hash, entry);
         this.tellRemovalFailed(error);
         return;
       }
