@@ -1,6 +1,6 @@
 // The proxy between real sockets: who is let in, what a slow or vanished side does to the other, and how sessions end.
 import { readFileSync } from 'node:fs';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type Consoles, startConsoles } from '../support/consoles.ts';
 import type { LogLine, Service } from '../support/service.ts';
@@ -38,6 +38,21 @@ function memoryBytes(service: Service): number {
   return (
     Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${service.child.pid}/status`, 'utf8'))?.[1]) * 1024
   );
+}
+
+/** Writes `bytes` over and over until the other side takes no more, or `limit` is reached. @returns how much it was */
+async function writeUntilStuck(socket: Socket, bytes: Buffer, limit: number): Promise<number> {
+  let written = 0;
+  while (written < limit && !socket.destroyed) {
+    written += bytes.length;
+    if (socket.write(bytes)) continue;
+    const drained = await Promise.race([
+      new Promise((resolve) => socket.once('drain', () => resolve(true))),
+      new Promise((resolve) => setTimeout(() => resolve(false), 500)),
+    ]);
+    if (drained === false) break;
+  }
+  return written;
 }
 
 describe('an Origin', () => {
@@ -146,20 +161,10 @@ describe('a slow side', () => {
   it('of targets stops the browser from being read, in bounded memory', async () => {
     const { token } = await consoles.console(greetAndStall);
     const before = memoryBytes(consoles.service);
-    const webSocket = await consoles.open(token);
-    await webSocket.waitForData(rfbGreeting.length);
+    const { socket, waitForData } = await consoles.open(token);
+    await waitForData(rfbGreeting.length);
     const bytes = frame({ payload: Buffer.alloc(64 * 1024) });
-    let written = 0;
-    const { socket } = webSocket;
-    while (written < 512 * megabyte) {
-      written += bytes.length;
-      if (socket.write(bytes)) continue;
-      const drained = await Promise.race([
-        new Promise((resolve) => socket.once('drain', () => resolve(true))),
-        new Promise((resolve) => setTimeout(() => resolve(false), 500)),
-      ]);
-      if (drained === false) break;
-    }
+    const written = await writeUntilStuck(socket, bytes, 512 * megabyte);
     expect(written).toBeLessThan(64 * megabyte);
     expect(memoryBytes(consoles.service) - before).toBeLessThan(32 * megabyte);
   });
@@ -172,16 +177,7 @@ describe('a slow side', () => {
     const pings = Buffer.concat(
       Array.from({ length: 500 }, () => frame({ opcode: opcode.ping, payload: 'x'.repeat(125) })),
     );
-    let written = 0;
-    while (written < 256 * megabyte) {
-      written += pings.length;
-      if (socket.write(pings)) continue;
-      const drained = await Promise.race([
-        new Promise((resolve) => socket.once('drain', () => resolve(true))),
-        new Promise((resolve) => setTimeout(() => resolve(false), 500)),
-      ]);
-      if (drained === false) break;
-    }
+    const written = await writeUntilStuck(socket, pings, 256 * megabyte);
     expect(written).toBeLessThan(64 * megabyte);
     expect(memoryBytes(consoles.service) - before).toBeLessThan(32 * megabyte);
   });
@@ -190,16 +186,7 @@ describe('a slow side', () => {
     const { token } = await consoles.console(silent);
     const { socket } = await consoles.open(token);
     const bytes = frame({ payload: Buffer.alloc(64 * 1024) });
-    let written = 0;
-    while (written < 64 * megabyte && !socket.destroyed) {
-      written += bytes.length;
-      if (socket.write(bytes)) continue;
-      const drained = await Promise.race([
-        new Promise((resolve) => socket.once('drain', () => resolve(true))),
-        new Promise((resolve) => setTimeout(() => resolve(false), 500)),
-      ]);
-      if (drained === false) break;
-    }
+    const written = await writeUntilStuck(socket, bytes, 64 * megabyte);
     expect(written).toBeLessThan(32 * megabyte);
   });
 });

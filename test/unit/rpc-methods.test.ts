@@ -1,0 +1,223 @@
+// The methods, with a console that is issued without oned. What always holds: what is wrong with a call is said
+// before anything is asked or made; the members are those that portals know.
+import { describe, expect, it } from 'vitest';
+import type { IssueConsole } from '../../src/console/issue.ts';
+import { GatewayError } from '../../src/errors.ts';
+import type { RpcValue } from '../../src/rpc/call.ts';
+import { answerRequest, type MethodSettings, readRequest } from '../../src/rpc/methods.ts';
+import type { ReplyValue } from '../../src/rpc/reply.ts';
+import type { Token } from '../../src/tokens/token.ts';
+
+const string = (text: string): RpcValue => ({ type: 'string', text });
+const int = (value: number): RpcValue => ({ type: 'int', value });
+const session = string('alice:alicepw');
+const token = 'abcdefghijklmnopqrstuvwxy' as Token;
+
+function refusalOf(run: () => unknown): GatewayError {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof GatewayError) return error;
+    throw error;
+  }
+  throw new Error('nothing was refused');
+}
+
+const vmIdOf = (value: RpcValue) => readRequest({ method: 'one.vm.vnc', parameters: [session, value] }).vmId;
+
+describe('the VM id', () => {
+  it.each<[RpcValue, number]>([
+    [int(0), 0],
+    [int(7), 7],
+    [int(2 ** 31 - 1), 2 ** 31 - 1],
+    [int(-1), -1],
+    [string('7'), 7],
+    [string('+7'), 7],
+    [string('-7'), -7],
+    [string('007'), 7],
+    [string('0'), 0],
+  ])('may be %j', (value, vmId) => {
+    expect(vmIdOf(value)).toBe(vmId);
+  });
+
+  it.each<[RpcValue]>([
+    [int(2 ** 31)],
+    [int(-(2 ** 31) - 1)],
+    [int(2 ** 40)],
+    [string('2147483648')],
+    [string('')],
+    [string(' 7')],
+    [string('7 ')],
+    [string('7\n')],
+    [string('7x')],
+    [string('0x7')],
+    [string('7.0')],
+    [string('1e1')],
+    [string('--7')],
+    [string('+')],
+    [string('٣')],
+    [string('9'.repeat(400))],
+    [{ type: 'boolean', value: true }],
+    [{ type: 'struct', members: new Map() }],
+    [{ type: 'other' }],
+  ])('may not be %j', (value) => {
+    const { oneCode, publicText } = refusalOf(() => vmIdOf(value));
+    expect([oneCode, publicText]).toEqual([
+      0x1000,
+      'The second parameter, the VM id, is no integer in range',
+    ]);
+  });
+});
+
+describe('the parameters', () => {
+  const read = (...parameters: RpcValue[]) => readRequest({ method: 'one.vm.vnctoken', parameters });
+
+  it.each<[string, RpcValue[]]>([
+    ['none', []],
+    ['the session alone', [session]],
+    ['four', [session, int(1), int(2), int(3)]],
+    ['thousands', [session, ...Array.from({ length: 5000 }, () => int(1))]],
+  ])('may not be %s', (_what, parameters) => {
+    const { oneCode, publicText } = refusalOf(() => read(...parameters));
+    expect(oneCode).toBe(0x1000);
+    expect(publicText).toBe(
+      `one.vm.vnctoken takes a session string, a VM id and optionally a struct; ${parameters.length} parameters came`,
+    );
+  });
+
+  it.each<[RpcValue]>([[int(1)], [{ type: 'boolean', value: true }], [{ type: 'other' }]])(
+    'may not begin with %j in the place of the session',
+    (value) => {
+      const { oneCode, publicText } = refusalOf(() => read(value, int(1)));
+      expect([oneCode, publicText]).toEqual([0x1000, 'The first parameter, the session, is no string']);
+    },
+  );
+
+  it.each<[RpcValue]>([
+    [{ type: 'struct', members: new Map([['x', int(1)]]) }],
+    [int(0)],
+    [string('')],
+    [{ type: 'boolean', value: false }],
+    [{ type: 'other' }],
+  ])('may have %j as the third', (third) => {
+    expect(read(session, int(1), third)).toEqual(read(session, int(1)));
+  });
+
+  it.each([
+    ['a:b\n', 'a:b'],
+    ['a:b\r\n', 'a:b'],
+    ['a:b\n\n', 'a:b\n'],
+    ['a:b\r', 'a:b\r'],
+    ['a:b ', 'a:b '],
+    ['\na:b', '\na:b'],
+    ['', ''],
+  ])('have a session %j that means %j', (given, meant) => {
+    expect(read(string(given), int(1)).session).toBe(meant);
+  });
+});
+
+describe('an unknown method', () => {
+  const refusal = (method: string) => refusalOf(() => readRequest({ method, parameters: [session, int(1)] }));
+
+  it.each([
+    ['one.vm.info', 'one.vm.info'],
+    ['ONE.VM.VNC', 'ONE.VM.VNC'],
+    ['constructor', 'constructor'],
+    ['__proto__', '__proto__'],
+    ['toString', 'toString'],
+    ['a\x1b[2Jb\nc', 'a?[2Jb?c'],
+    ['größe', 'gr??e'],
+    ['m'.repeat(5000), 'm'.repeat(64)],
+  ])('%j is named as %s, with those that there are', (method, named) => {
+    const { oneCode, publicText } = refusal(method);
+    expect(oneCode).toBe(0x1000);
+    expect(publicText).toBe(
+      `Unknown method '${named}'. Expected one of: one.vm.vnctoken, one.vm.vnctokenonly, one.vm.vnc, one.vm.vncurl`,
+    );
+  });
+
+  it('is not named in the log: it may be a session that was put in the wrong place', () => {
+    expect(refusal('alice:alicepw').detail).toBe('unknown method');
+  });
+});
+
+describe('an answer', () => {
+  const issueWith =
+    (password: string): IssueConsole =>
+    (_session, vmId) =>
+      Promise.resolve({
+        token,
+        grant: { vmId, target: { host: 'node1', port: 5907 }, user: 'alice', issuedAt: 0, expiresAt: 1 },
+        graphics: { type: 'vnc', listen: '0.0.0.0', port: '5907', password },
+      });
+
+  const answer = async (
+    method: string,
+    settings: Partial<MethodSettings> = {},
+    password = 'p&<w',
+  ): Promise<ReplyValue> => {
+    const request = readRequest({ method, parameters: [session, int(7)] });
+    const never = new AbortController().signal;
+    const how = { publicUrl: undefined, wss: false, ...settings };
+    return (await answerRequest(request, issueWith(password), how, never)).value;
+  };
+
+  const struct = {
+    ...{
+      id: 7,
+      host: 'node1',
+      type: 'vnc',
+      port: 5907,
+      listen: '0.0.0.0',
+      password: 'p&<w',
+      wss: false,
+      token,
+    },
+    ...{ VmId: 7, Host: 'node1', Type: 'vnc', Listen: '0.0.0.0', Password: 'p&<w', Wss: false, Token: token },
+  };
+
+  it('of one.vm.vnctoken is the struct, in both spellings', async () => {
+    expect(await answer('one.vm.vnctoken')).toEqual(struct);
+    expect(await answer('one.vm.vnctoken', { wss: true })).toEqual({ ...struct, wss: true, Wss: true });
+  });
+
+  it('of one.vm.vnctoken has a url where public_url is set', async () => {
+    const publicUrl = 'https://cloud.example/vnc';
+    expect(await answer('one.vm.vnctoken', { publicUrl })).toEqual({
+      ...struct,
+      url: `https://cloud.example/vnc/console/#token=${token}&password=p%26%3Cw`,
+    });
+  });
+
+  it('of one.vm.vnctokenonly is the token', async () => {
+    expect(await answer('one.vm.vnctokenonly')).toBe(token);
+  });
+
+  it('of one.vm.vnc is XML with everything escaped', async () => {
+    expect(await answer('one.vm.vnc', { wss: true }, ' <&>]]>" ')).toBe(
+      '<VM><ID>7</ID><HOST>node1</HOST><TYPE>vnc</TYPE><PORT>5907</PORT><LISTEN>0.0.0.0</LISTEN>' +
+        `<PASSWORD> &lt;&amp;&gt;]]&gt;&quot; </PASSWORD><WSS>true</WSS><TOKEN>${token}</TOKEN></VM>`,
+    );
+    expect(await answer('one.vm.vnc', {}, '')).toContain('<PASSWORD></PASSWORD><WSS>false</WSS>');
+  });
+
+  it.each([
+    ['', ''],
+    ['secret', '&password=secret'],
+    ['a b#c&d=e%ü', '&password=a%20b%23c%26d%3De%25%C3%BC'],
+  ])('of one.vm.vncurl is the address of the console, with the password %j', async (password, inFragment) => {
+    expect(await answer('one.vm.vncurl', { publicUrl: 'http://p.example' }, password)).toBe(
+      `http://p.example/console/#token=${token}${inFragment}`,
+    );
+  });
+
+  it('of one.vm.vncurl without public_url is a refusal, and no token is made', async () => {
+    const request = readRequest({ method: 'one.vm.vncurl', parameters: [session, int(7)] });
+    const issue: IssueConsole = () => Promise.reject(new Error('a console was issued'));
+    const answered = answerRequest(request, issue, { publicUrl: undefined, wss: false }, AbortSignal.abort());
+    await expect(answered).rejects.toMatchObject({
+      oneCode: 0x2000,
+      publicText: 'public_url is not set',
+    });
+  });
+});
