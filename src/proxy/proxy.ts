@@ -125,7 +125,8 @@ export class ConsoleProxy {
       grant,
       connect,
       settings: settings(),
-      logger: logger.child({ ref, vm: grant.vmId, user: grant.user, client, fingerprint }),
+      logger,
+      labels: { ref, client, fingerprint },
       onClosed: () => forget(),
     });
     const forget = this.keep(session);

@@ -41,7 +41,7 @@ export function refuseInRfb(browser: BrowserChannel, reason: string, onClosed: (
     if (told) return;
     told = true;
     clearTimeout(impatience);
-    browser.send(noSecurityTypes(answer.toString('latin1'), reason));
+    browser.sendCopy(noSecurityTypes(answer.toString('latin1'), reason));
     browser.close(CloseCode.normal, '');
   };
   const impatience = setTimeout(tell, VERSION_TIMEOUT_MS);
@@ -54,14 +54,14 @@ export function refuseInRfb(browser: BrowserChannel, reason: string, onClosed: (
     },
     drain: () => {},
     alive: () => {},
-    violated: () => {},
+    left: () => {},
     closed: () => {
       clearTimeout(impatience);
       clearTimeout(giveUp);
       onClosed();
     },
   });
-  browser.send(Buffer.from(VERSION));
+  browser.sendCopy(Buffer.from(VERSION));
 }
 
 /** In version 3.3 the server decides by a 32-bit number, later it offers a list: both say zero here. */

@@ -1,62 +1,45 @@
-// Moves the bytes of one session, both ways. What always holds: a slow side stops the other side from being read;
-// it ends once, and says who ended it.
-import type { Duplex } from 'node:stream';
+// Moves the bytes of one session, both ways. What always holds: a slow side stops the other side from being read, and
+// the memory of a read is left alone until the kernel has taken all of it.
+import type { TargetConnection } from '../transport/transport.js';
 import type { BrowserChannel } from './browser-channel.js';
 
-export interface RelayCounts {
-  bytesToBrowser: number;
-  bytesToTarget: number;
-}
+export class Relay {
+  bytesToBrowser = 0;
+  bytesToTarget = 0;
+  private readonly browser: BrowserChannel;
+  private readonly target: TargetConnection;
+  private targetIsSlow = false;
 
-/** The browser's side of a running relay, to be called by whoever listens to the channel. */
-export interface Relay {
-  fromBrowser(chunk: Buffer): void;
-  browserDrained(): void;
-  /** Takes its listeners off the target; nothing is moved any more. */
-  stop(): void;
-}
+  constructor(browser: BrowserChannel, target: TargetConnection) {
+    this.browser = browser;
+    this.target = target;
+  }
 
-/**
- * Starts relaying.
- * @param onTargetEnd called once, when everything that the target had sent has been handed to the browser
- */
-export function startRelay(
-  browser: BrowserChannel,
-  target: Duplex,
-  counts: RelayCounts,
-  onTargetEnd: (why: string) => void,
-): Relay {
-  const toBrowser = (chunk: Buffer) => {
-    counts.bytesToBrowser += chunk.length;
-    if (!browser.send(chunk)) target.pause();
-  };
-  const targetDrained = () => browser.resume();
-  const ended = () => finish('the target closed the connection');
-  const failed = () => finish('the target reset the connection');
-  const finish = (why: string) => {
-    stop();
-    onTargetEnd(why);
-  };
-  const stop = () => {
-    target
-      .off('data', toBrowser)
-      .off('drain', targetDrained)
-      .off('end', ended)
-      .off('close', ended)
-      .off('error', failed);
-  };
-  target
-    .on('data', toBrowser)
-    .on('drain', targetDrained)
-    .on('end', ended)
-    .on('close', ended)
-    .on('error', failed);
-  return {
-    fromBrowser: (chunk) => {
-      counts.bytesToTarget += chunk.length;
-      if (!target.write(chunk)) browser.pause();
-    },
-    browserDrained: () => target.resume(),
-    stop,
-  };
+  /** While the target is slow the browser is not read, so that its answers to pings cannot be seen. */
+  get browserIsHeldBack(): boolean {
+    return this.targetIsSlow;
+  }
+
+  /** @returns false: the memory is in use, until browserDrained() */
+  toBrowser(memory: Buffer, start: number, end: number): boolean {
+    this.bytesToBrowser += end - start;
+    return this.browser.send(memory, start, end);
+  }
+
+  browserDrained(): void {
+    this.target.resume();
+  }
+
+  toTarget(bytes: Buffer): void {
+    this.bytesToTarget += bytes.length;
+    if (this.target.write(bytes) || this.targetIsSlow) return;
+    this.targetIsSlow = true;
+    this.browser.pause();
+  }
+
+  targetDrained(): void {
+    if (!this.targetIsSlow) return;
+    this.targetIsSlow = false;
+    this.browser.resume();
+  }
 }

@@ -12,7 +12,8 @@ import type { Logger } from '../log.js';
 import { newRef } from '../ref.js';
 import type { Grant } from '../tokens/grant.js';
 import { fingerprint, hashToken, type Token } from '../tokens/token.js';
-import { type BrowserChannel, WsChannel } from './browser-channel.js';
+import type { BrowserChannel } from './browser-channel.js';
+import { BrowserSocket } from './browser-socket.js';
 import type { Handshakes } from './handshakes.js';
 import { type OriginSettings, originAllowed } from './origin.js';
 import { refuseInRfb, refuseUpgrade } from './refusal.js';
@@ -46,12 +47,6 @@ export interface UpgradeParts {
   readonly onRefusal: (browser: BrowserChannel) => () => void;
 }
 
-/** A WebSocket message at most; noVNC's are 10 KiB. */
-const MAX_MESSAGE_BYTES = 1024 * 1024;
-const MAX_FRAGMENTS = 4096;
-/** How long a browser may take to answer a Close frame, what is queued before it included. */
-const CLOSE_TIMEOUT_MS = 10_000;
-
 /** What is known about a request before it is decided on. */
 interface Knock {
   readonly ref: string;
@@ -65,11 +60,8 @@ export function createUpgrade(parts: UpgradeParts): UpgradeListener {
     noServer: true,
     clientTracking: false,
     perMessageDeflate: false,
-    autoPong: false,
-    maxPayload: MAX_MESSAGE_BYTES,
-    maxFragments: MAX_FRAGMENTS,
-    // Not in the type definitions yet.
-    ...({ closeTimeout: CLOSE_TIMEOUT_MS } as object),
+    // It does the handshake; the data phase is ours.
+    WebSocket: BrowserSocket as unknown as typeof WebSocket,
     handleProtocols: (offered) => (offered.has(BINARY) ? BINARY : false),
   });
   // A header that `ws` itself finds wrong (the key, mostly).
@@ -82,11 +74,9 @@ export function createUpgrade(parts: UpgradeParts): UpgradeListener {
     request: IncomingMessage,
     socket: Socket,
     head: Buffer,
-    then: (browser: WsChannel) => void,
+    then: (browser: BrowserChannel) => void,
   ) =>
-    webSockets.handleUpgrade(request, socket, head, (webSocket: WebSocket) =>
-      then(new WsChannel(webSocket, socket)),
-    );
+    webSockets.handleUpgrade(request, socket, head, (webSocket: unknown) => then(webSocket as BrowserSocket));
 
   const decide = async (request: IncomingMessage, socket: Socket, head: Buffer): Promise<void> => {
     const { origin, 'x-forwarded-for': forwardedFor } = request.headers;

@@ -54,8 +54,8 @@ export class TokenFiles {
   }
 
   /**
-   * Every stored grant; what is no grant of ours in our own folder (left half-written by a crash) is removed,
-   * and so are websockify files of ours to which `keep` says no.
+   * Every stored grant; what is no grant of ours in our own folder (left half-written by a crash) is removed.
+   * @throws StartError where a file cannot be read
    */
   async load(): Promise<Map<TokenHash, Grant>> {
     const grants = new Map<TokenHash, Grant>();
@@ -159,8 +159,11 @@ async function readGrant(path: string): Promise<Grant | undefined> {
     const { version: _, ...grant } = storedGrant.parse(JSON.parse(file.toString('utf8')));
     return grant;
   } catch (error) {
+    const cause = causeOf(error);
     // Unreadable is not the same as nonsense: nothing is removed because a disk hiccuped.
-    if (causeOf(error) === 'EIO' || causeOf(error) === 'EMFILE' || causeOf(error) === 'EACCES') throw error;
+    if (/^(EIO|EMFILE|ENFILE|EACCES|EPERM)$/.test(cause)) {
+      throw new StartError(`the state folder: cannot read ${path}: ${cause}`);
+    }
     return undefined;
   }
 }

@@ -1,21 +1,21 @@
 // Plain TCP to a target: what websockify did, and what most clouds use inside their own network.
+// What always holds: the kernel reads into memory that we chose, and not again before that memory is free.
 import { connect, type Socket } from 'node:net';
 import { causeOf, GatewayError } from '../errors.js';
-import type { ConnectTarget } from './transport.js';
+import { TARGET_QUEUE_BYTES } from '../high-water.js';
+import { HEAD_ROOM, ReadMemory } from './read-memory.js';
+import type { ConnectTarget, TargetConnection, TargetEvents } from './transport.js';
 
 /** A target that vanished without a word is noticed by the kernel after this and its probes. */
 const KEEP_ALIVE_DELAY_MS = 60_000;
+/** How long a target may take to read the last bytes of a browser that has left. */
+const END_TIMEOUT_MS = 5_000;
 
 export const connectTcp: ConnectTarget = ({ host, port }, signal) =>
-  new Promise<Socket>((resolve, reject) => {
+  new Promise<TargetConnection>((resolve, reject) => {
     signal.throwIfAborted();
-    const socket = connect({
-      host,
-      port,
-      noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS,
-    });
+    const connection = new TcpConnection(host, port);
+    const { socket } = connection;
     const abort = () => {
       socket.destroy();
       reject(signal.reason);
@@ -23,11 +23,97 @@ export const connectTcp: ConnectTarget = ({ host, port }, signal) =>
     signal.addEventListener('abort', abort, { once: true });
     socket.once('connect', () => {
       signal.removeEventListener('abort', abort);
-      resolve(socket);
+      resolve(connection);
     });
     socket.once('error', (error) => {
       signal.removeEventListener('abort', abort);
-      socket.destroy();
       reject(new GatewayError('target-failed', { detail: `target ${host}:${port}: ${causeOf(error)}` }));
     });
   });
+
+class TcpConnection implements TargetConnection {
+  readonly socket: Socket;
+  private readonly memory = new ReadMemory();
+  private events: TargetEvents | undefined;
+  /** The last read, as long as it is in use. */
+  private heldBytes = 0;
+  private over = false;
+  private wasReset = false;
+
+  constructor(host: string, port: number) {
+    const { memory } = this;
+    this.socket = connect({
+      host,
+      port,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS,
+      onread: {
+        // Asked once at the beginning and after every read: never while a read is in use.
+        buffer: () => memory.room,
+        callback: (bytes) => this.handOn(bytes),
+      },
+    });
+    this.socket.on('error', () => {
+      this.wasReset = true;
+    });
+    this.socket.on('close', () => {
+      this.tellEnd(this.wasReset ? 'the target reset the connection' : 'the target closed the connection');
+      if (this.heldBytes === 0) memory.release();
+      else memory.abandon();
+    });
+  }
+
+  start(events: TargetEvents): void {
+    this.events = events;
+    this.socket.on('end', () => this.tellEnd('the target closed the connection'));
+    this.socket.on('drain', () => {
+      if (!this.over) events.drain();
+    });
+    // What came before anybody listened.
+    const early = this.heldBytes;
+    if (early > 0 && this.handOn(early)) this.resume();
+  }
+
+  resume(): void {
+    if (this.over) return;
+    if (this.heldBytes > 0) this.memory.adapt(this.heldBytes);
+    this.heldBytes = 0;
+    this.socket.resume();
+  }
+
+  write(bytes: Buffer): boolean {
+    if (this.over) return true;
+    this.socket.write(bytes);
+    return this.socket.writableLength <= TARGET_QUEUE_BYTES;
+  }
+
+  end(): void {
+    this.over = true;
+    const giveUp = setTimeout(() => this.socket.destroy(), END_TIMEOUT_MS);
+    this.socket.once('close', () => clearTimeout(giveUp));
+    this.socket.destroySoon();
+  }
+
+  destroy(): void {
+    this.over = true;
+    this.socket.destroy();
+  }
+
+  /** @returns whether reading goes on, as Node's `onread` wants it */
+  private handOn(bytes: number): boolean {
+    this.heldBytes = bytes;
+    if (this.over) return false;
+    const { memory } = this.memory;
+    if (this.events === undefined || !this.events.data(memory, HEAD_ROOM, HEAD_ROOM + bytes)) return false;
+    this.heldBytes = 0;
+    this.memory.adapt(bytes);
+    return true;
+  }
+
+  private tellEnd(why: string): void {
+    if (this.over || this.events === undefined) return;
+    this.over = true;
+    this.events.ended(why);
+  }
+}

@@ -1,14 +1,38 @@
 // The way from the proxy to a target. What always holds: host and port come from a grant; an attempt ends with its
 // signal, and leaves no socket behind when it fails.
-import type { Duplex } from 'node:stream';
 
 export interface TransportTarget {
   readonly host: string;
   readonly port: number;
 }
 
+export interface TargetEvents {
+  /**
+   * The target sent `memory[start, end)`; in front of `start` there is room to write a header.
+   * @returns false when the memory is still being read from: nothing more is read before resume()
+   */
+  data(memory: Buffer, start: number, end: number): boolean;
+  /** What was written has been taken; comes only after a write() that said no. */
+  drain(): void;
+  /** The target ended or reset the connection, once; not after end() or destroy(). */
+  ended(why: string): void;
+}
+
+/** An open connection to a target. Nothing is handed on before start(). */
+export interface TargetConnection {
+  start(events: TargetEvents): void;
+  /** The memory of the last `data` is free again: read on. */
+  resume(): void;
+  /** @returns false when the target is slow: write no more before `drain` */
+  write(bytes: Buffer): boolean;
+  /** What was written still goes out, then the connection ends; a target that does not read does not keep it. */
+  end(): void;
+  /** Ends the connection at once. */
+  destroy(): void;
+}
+
 /**
- * Opens a connection to a target's VNC port. The stream ends when the target ends its side.
+ * Opens a connection to a target's VNC port.
  * @throws GatewayError `target-failed` saying why; the signal's reason when it fires first
  */
-export type ConnectTarget = (target: TransportTarget, signal: AbortSignal) => Promise<Duplex>;
+export type ConnectTarget = (target: TransportTarget, signal: AbortSignal) => Promise<TargetConnection>;

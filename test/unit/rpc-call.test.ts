@@ -9,7 +9,7 @@ const decode = (xml: string | Buffer, contentType?: string): RpcCall =>
   decodeCall(Buffer.from(xml as string), contentType);
 
 /** The one parameter, written as it would stand inside `<param>`. */
-function valueOf(written: string): RpcValue | undefined {
+function valueIn(written: string): RpcValue | undefined {
   return decode(call(`<param>${written}</param>`)).parameters[0];
 }
 
@@ -67,7 +67,7 @@ describe('a value', () => {
     ['<value><nosuch>3</nosuch></value>', other],
     ['', other],
   ])('%s', (written, meant) => {
-    expect(valueOf(written)).toEqual(meant);
+    expect(valueIn(written)).toEqual(meant);
   });
 
   it('of a struct has its members by name, whatever they are called', () => {
@@ -78,7 +78,7 @@ describe('a value', () => {
       member('toString', '<value/>'),
       '<member/>',
     ];
-    expect(valueOf(`<value><struct>${members.join('')}</struct></value>`)).toEqual({
+    expect(valueIn(`<value><struct>${members.join('')}</struct></value>`)).toEqual({
       type: 'struct',
       members: new Map<string, RpcValue>([
         ['a', int(1)],

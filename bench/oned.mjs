@@ -1,0 +1,50 @@
+// @ts-check
+// An oned that answers at once, a process of its own: whatever it is asked, it is a running VM with a VNC console.
+// What always holds: the answer is built once, as long as oned's own; the connection ends with it, as oned's does.
+import { createServer } from 'node:net';
+import { answerOrders } from './helper.mjs';
+
+let answer = Buffer.alloc(0);
+
+/** @param {{ port: number }} target */
+function describe({ port }) {
+  const attributes = (/** @type {Record<string, string | number>} */ members) =>
+    Object.entries(members)
+      .map(([name, value]) => `<${name}><![CDATA[${value}]]></${name}>`)
+      .join('');
+  // What monitoring and history of a real VM add.
+  const monitoring = Object.fromEntries(Array.from({ length: 30 }, (_none, index) => [`COUNTER_${index}`, index * 997]));
+  const graphics = attributes({ LISTEN: '0.0.0.0', PORT: port, TYPE: 'VNC' });
+  const vm =
+    '<VM><ID>0</ID><UID>0</UID><GID>0</GID><UNAME>oneadmin</UNAME><GNAME>oneadmin</GNAME><NAME>bench</NAME>' +
+    '<STATE>3</STATE><LCM_STATE>3</LCM_STATE><DEPLOY_ID>one-0</DEPLOY_ID>' +
+    `<MONITORING>${attributes(monitoring)}</MONITORING>` +
+    `<TEMPLATE>${attributes({ CPU: 1, MEMORY: 128 })}<GRAPHICS>${graphics}</GRAPHICS></TEMPLATE>` +
+    '<USER_TEMPLATE></USER_TEMPLATE><HISTORY_RECORDS><HISTORY><OID>0</OID><SEQ>0</SEQ>' +
+    '<HOSTNAME>127.0.0.1</HOSTNAME><HID>0</HID></HISTORY></HISTORY_RECORDS></VM>';
+  const text = vm.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;');
+  const values = ['<boolean>1</boolean>', `<string>${text}</string>`, '<i4>0</i4>'];
+  const body =
+    '<?xml version="1.0" encoding="UTF-8"?>\n<methodResponse>\n<params>\n<param><value><array><data>\n' +
+    values.map((value) => `<value>${value}</value>\n`).join('') +
+    '</data></array></value></param>\n</params>\n</methodResponse>\n';
+  answer = Buffer.from(
+    'HTTP/1.1 200 OK\r\nContent-Type: text/xml; charset=utf-8\r\nConnection: close\r\n' +
+      `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  );
+}
+
+const server = createServer({ noDelay: true }, (socket) => {
+  let request = '';
+  socket.setEncoding('latin1');
+  socket.on('error', () => {});
+  socket.on('data', (/** @type {string} */ chunk) => {
+    request += chunk;
+    if (request.includes('</methodCall>')) socket.end(answer);
+  });
+});
+
+server.listen({ host: '127.0.0.1', port: 0, backlog: 1024 }, () => {
+  const address = server.address();
+  answerOrders({ describe, port: () => (typeof address === 'object' ? address?.port : undefined) });
+});

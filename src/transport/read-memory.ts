@@ -1,0 +1,59 @@
+// Memory for reading from targets. It belongs to the process: a session that reads much borrows a large piece and
+// gives it back when it falls silent; what a silent one keeps is just enough to notice the next bytes.
+// What always holds: a piece has one borrower, so nobody else's bytes come into it while the kernel reads from it.
+import { LARGE_READ_BYTES, SMALL_READ_BYTES } from '../high-water.js';
+
+/** Kept free in front of every read, so that a frame header can be written there without a copy. */
+export const HEAD_ROOM = 16;
+
+/** Returned pieces that are kept for the next borrower; more are left to the garbage collector. */
+const MAX_FREE = 16;
+
+interface Piece {
+  readonly memory: Buffer;
+  /** The same without its head room: where the kernel writes. */
+  readonly room: Buffer;
+}
+
+const free: Piece[] = [];
+
+export class ReadMemory {
+  private readonly small = createPiece(SMALL_READ_BYTES);
+  private large: Piece | undefined;
+
+  get memory(): Buffer {
+    return (this.large ?? this.small).memory;
+  }
+
+  get room(): Buffer {
+    return (this.large ?? this.small).room;
+  }
+
+  /**
+   * Chooses the piece for the next read by what the last one brought; none of them may be in use.
+   * @param bytes how many it brought
+   */
+  adapt(bytes: number): void {
+    if (this.large !== undefined) {
+      if (bytes <= SMALL_READ_BYTES) this.release();
+    } else if (bytes === SMALL_READ_BYTES) {
+      this.large = free.pop() ?? createPiece(LARGE_READ_BYTES);
+    }
+  }
+
+  /** Gives a borrowed piece back; it must not be in use. */
+  release(): void {
+    if (this.large !== undefined && free.length < MAX_FREE) free.push(this.large);
+    this.large = undefined;
+  }
+
+  /** Lets go of a borrowed piece that may be in use: the garbage collector knows when it is not. */
+  abandon(): void {
+    this.large = undefined;
+  }
+}
+
+function createPiece(bytes: number): Piece {
+  const memory = Buffer.allocUnsafeSlow(HEAD_ROOM + bytes);
+  return { memory, room: memory.subarray(HEAD_ROOM) };
+}
