@@ -13,11 +13,11 @@ import { closeFrame, FrameReader, maskedFrame, pongFrame } from './frames.mjs';
  */
 
 const host = '127.0.0.1';
-const readBuffer = Buffer.allocUnsafeSlow(512 * 1024);
+const readBuffer = Buffer.allocUnsafeSlow(256 * 1024);
 const endOfHeaders = '\r\n\r\n';
 /** The example of RFC 6455 section 1.3, and the answer that belongs to it. */
 const key = 'dGhlIHNhbXBsZSBub25jZQ==';
-const accepted = /^HTTP\/1\.1 101 [^]*\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK\+xOo=\r\n/i;
+const accepted = /^HTTP\/1\.1 101 [\s\S]*\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK\+xOo=\r\n/i;
 
 /** @param {Address} address */
 function upgradeRequest({ port, path }) {

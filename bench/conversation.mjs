@@ -46,7 +46,9 @@ export function decodeReceipt(receipt) {
 }
 
 /** What floods consist of, again and again. No power of two divides its length, so no lost buffer goes unseen. */
-export const floodBlock = Buffer.from(Array.from({ length: 251 * 1021 }, (_none, index) => (index * 7 + (index >> 8)) % 251));
+export const floodBlock = Buffer.from(
+  Array.from({ length: 251 * 1021 }, (_none, index) => (index * 7 + (index >> 8)) % 251),
+);
 
 /**
  * SHA-256 of the first bytes of an endless repetition of a block.
@@ -55,6 +57,7 @@ export const floodBlock = Buffer.from(Array.from({ length: 251 * 1021 }, (_none,
  */
 export function digestOfRepeated(block, bytes) {
   const hash = createHash('sha256');
-  for (let left = bytes; left > 0; left -= block.length) hash.update(block.subarray(0, Math.min(left, block.length)));
+  for (let left = bytes; left > 0; left -= block.length)
+    hash.update(block.subarray(0, Math.min(left, block.length)));
   return hash.digest();
 }

@@ -12,7 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 /** @typedef {{ user: number, system: number, total: number }} CpuSeconds */
 
 /** `USER_HZ`, 100 nearly everywhere. */
-const ticksPerSecond = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
+export const ticksPerSecond = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
 const settledAfterMs = 60;
 const settleTimeoutMs = 5_000;
 

@@ -19,7 +19,10 @@ import { within } from './wait.mjs';
  * @returns {Promise<Helper>}
  */
 export async function startHelper(file, options) {
-  const started = startProcess(process.execPath, [join(import.meta.dirname, file)], { ...options, ipc: true });
+  const started = startProcess(process.execPath, [join(import.meta.dirname, file)], {
+    ...options,
+    ipc: true,
+  });
   const { child, pid } = started;
   /** @returns {Promise<Answer>} */
   const answer = () =>

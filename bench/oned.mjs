@@ -13,7 +13,9 @@ function describe({ port }) {
       .map(([name, value]) => `<${name}><![CDATA[${value}]]></${name}>`)
       .join('');
   // What monitoring and history of a real VM add.
-  const monitoring = Object.fromEntries(Array.from({ length: 30 }, (_none, index) => [`COUNTER_${index}`, index * 997]));
+  const monitoring = Object.fromEntries(
+    Array.from({ length: 30 }, (_none, index) => [`COUNTER_${index}`, index * 997]),
+  );
   const graphics = attributes({ LISTEN: '0.0.0.0', PORT: port, TYPE: 'VNC' });
   const vm =
     '<VM><ID>0</ID><UID>0</UID><GID>0</GID><UNAME>oneadmin</UNAME><GNAME>oneadmin</GNAME><NAME>bench</NAME>' +

@@ -39,7 +39,11 @@ import { startWebsockify } from './peers/websockify.mjs';
 /** @type {readonly PeerKind[]} */
 const kinds = [
   { name: 'thisProxy', title: 'this proxy', start: (surroundings) => startThisProxy(surroundings, 1) },
-  { name: 'twoWorkers', title: 'this proxy, 2 workers', start: (surroundings) => startThisProxy(surroundings, 2) },
+  {
+    name: 'twoWorkers',
+    title: 'this proxy, 2 workers',
+    start: (surroundings) => startThisProxy(surroundings, 2),
+  },
   { name: 'plainWs', title: 'plain `ws`', start: startPlainWs },
   { name: 'websockify', title: 'websockify', needs: 'websockify', processEach: true, start: startWebsockify },
   { name: 'haproxy', title: 'HAProxy, TCP', needs: 'haproxy', start: startHaproxy },
@@ -54,7 +58,8 @@ export function choosePeers(folder) {
   const absent = [];
   const present = kinds.filter(({ name, title, needs }) => {
     if (needs !== undefined && findCommand(needs) === undefined) absent.push(`${title} is not installed.`);
-    else if (name === 'twoWorkers' && !takesFlags(folder, ['--workers', '2'])) absent.push(`${title}: this version has no workers.`);
+    else if (name === 'twoWorkers' && !takesFlags(folder, ['--workers', '2']))
+      absent.push(`${title}: this version has no workers.`);
     else return true;
     return false;
   });

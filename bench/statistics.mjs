@@ -11,7 +11,7 @@ export function median(values) {
 }
 
 /**
- * @param {readonly number[]} values
+ * @param {ArrayLike<number>} values
  * @param {number} share 0 to 1
  * @param {(position: number) => number} round which neighbour counts where the place is between two values
  */

@@ -2,19 +2,20 @@
 // What always holds: all listeners are up before start() returns, and a start that fails leaves nothing running.
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { availableParallelism } from 'node:os';
 import { TrustedProxies } from './client-address.js';
+import { Supervisor } from './cluster/supervisor.js';
 import type { Loaded } from './config/load.js';
 import { type OptionName, optionNames, optionOf, type Settings } from './config/options.js';
 import { createIssue } from './console/issue.js';
 import { createRedeem } from './console/redeem.js';
+import { type DataPlane, LocalDataPlane } from './data-plane.js';
 import { listen } from './listen.js';
 import type { Log } from './log.js';
 import { OnedClient } from './oned/client.js';
-import { ConsoleProxy } from './proxy/proxy.js';
 import { createEndpoint } from './rpc/endpoint.js';
 import { FileTokenStore } from './tokens/file-store.js';
 import { TokenFiles } from './tokens/token-files.js';
-import { connectTcp } from './transport/tcp.js';
 
 export interface Addresses {
   readonly rpc: AddressInfo;
@@ -28,9 +29,11 @@ export interface App {
   /**
    * Takes new settings for everything to come; live sessions go on.
    * @returns the keys that changed and take a restart
-   * @throws StartError where a new certificate cannot be used; then nothing has changed
+   * @throws StartError where they cannot be used (a bad certificate); then nothing has changed
    */
-  reload(loaded: Loaded): OptionName[];
+  reload(loaded: Loaded): Promise<OptionName[]>;
+  /** Opens the log anew, in every process. */
+  reopenLogs(): void;
   /** Answers what is being asked, closes consoles with 1001, and ends within `stop_timeout`. */
   stop(): Promise<void>;
 }
@@ -69,25 +72,17 @@ export function createApp(loaded: Loaded, log: Log): App {
     settings: () => ({ publicUrl: settings.public_url, wss: tellsWss(settings), trustedProxies }),
     stopping: stopping.signal,
   });
-  const proxy = new ConsoleProxy({
-    redeem: createRedeem(store),
-    connect: connectTcp,
-    logger,
-    wss: settings.vnc_proxy_support_wss,
-    certificateFiles: certificateFiles(settings),
-    settings: () => ({
-      publicUrl: settings.public_url,
-      allowedOrigins: settings.allowed_origins,
-      trustedProxies,
-      pingIntervalMs: settings.proxy_ping * 1000,
-      connectTimeoutMs: settings.proxy_connect_timeout * 1000,
-    }),
-  });
+  const redeem = createRedeem(store);
+  const workers = workerCount(settings);
+  const dataPlane: DataPlane =
+    workers === 1
+      ? new LocalDataPlane(settings, redeem, logger)
+      : new Supervisor({ settings, workers, redeem, logger });
 
   const stop = async () => {
     stopping.abort();
     const deadlineMs = Math.max(0, settings.stop_timeout * 1000 - STOP_RESERVE_MS);
-    await Promise.all([closeServer(rpc, deadlineMs), proxy.stop(deadlineMs)]);
+    await Promise.all([closeServer(rpc, deadlineMs), dataPlane.stop(deadlineMs)]);
     await store.close();
   };
 
@@ -95,24 +90,25 @@ export function createApp(loaded: Loaded, log: Log): App {
     start: async () => {
       try {
         await store.open();
-        const proxyAddresses = await proxy.start(addressesOf(settings));
+        const proxy = await dataPlane.start();
         const rpcAddress = await listen(rpc, { host: settings.host, port: settings.port, setting: 'port' });
-        return { rpc: rpcAddress, proxy: proxyAddresses };
+        return { rpc: rpcAddress, proxy };
       } catch (error) {
         await stop();
         throw error;
       }
     },
-    reload: (next) => {
-      if (next.settings.vnc_proxy_port.kind !== 'off')
-        proxy.reloadCertificate(certificateFiles(next.settings));
-      const before = settings;
-      settings = next.settings;
+    reload: async (next) => {
+      const { effective, waiting } = withoutRestart(settings, next.settings);
+      await dataPlane.reload(effective);
+      settings = effective;
       trustedProxies = new TrustedProxies(settings.trusted_proxies);
       log.setLevel(settings.debug_level);
-      return optionNames.filter(
-        (name) => optionOf(name).needsRestart === true && differs(before[name], settings[name]),
-      );
+      return waiting;
+    },
+    reopenLogs: () => {
+      log.reopen();
+      dataPlane.reopenLogs();
     },
     stop,
   };
@@ -123,21 +119,20 @@ function tellsWss({ public_url: publicUrl, vnc_proxy_support_wss: wss }: Setting
   return publicUrl === undefined ? wss !== 'no' : publicUrl.startsWith('https:');
 }
 
-function certificateFiles(settings: Settings) {
-  return { cert: settings.vnc_proxy_cert, key: settings.vnc_proxy_key };
+/** Without a proxy there is nothing to share among processes. */
+function workerCount({ workers, vnc_proxy_port: proxy }: Settings): number {
+  if (proxy.kind === 'off') return 1;
+  return workers === 'auto' ? availableParallelism() : workers;
 }
 
-/** Where the proxy listens; with vnc_proxy_ipv6 a bare port has an IPv6 address beside its own. */
-function addressesOf({ host, vnc_proxy_port: where, vnc_proxy_ipv6: ipv6 }: Settings) {
-  if (where.kind === 'off') return [];
-  if (where.kind === 'address') return [{ host: where.host, port: where.port }];
-  const also = /^(127\.|localhost$|::1$)/.test(host) ? '::1' : '::';
-  return ipv6 && also !== host
-    ? [
-        { host, port: where.port },
-        { host: also, port: where.port },
-      ]
-    : [{ host, port: where.port }];
+/** New settings, except for those that take a restart: they keep the value that is in force. */
+function withoutRestart(before: Settings, next: Settings): { effective: Settings; waiting: OptionName[] } {
+  const fixed = optionNames.filter((name) => optionOf(name).needsRestart === true);
+  const kept = Object.fromEntries(fixed.map((name) => [name, before[name]]));
+  return {
+    effective: { ...next, ...kept },
+    waiting: fixed.filter((name) => JSON.stringify(before[name]) !== JSON.stringify(next[name])),
+  };
 }
 
 /** Idle connections end at once, calls that are being answered at the deadline. */
@@ -150,8 +145,4 @@ function closeServer(server: Server, deadlineMs: number): Promise<void> {
     });
     server.closeIdleConnections();
   });
-}
-
-function differs(a: unknown, b: unknown): boolean {
-  return JSON.stringify(a) !== JSON.stringify(b);
 }

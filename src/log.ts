@@ -12,6 +12,9 @@ const LEVELS = ['error', 'warn', 'info', 'debug'] as const;
 /** Lines kept while the disk or the reader of stdout does not take them; what comes on top is dropped. */
 const MAX_PENDING_BYTES = 1024 * 1024;
 
+/** Several processes write to one pipe: up to this, the kernel does not mix their lines (PIPE_BUF, pipe(7)). */
+const MAX_WRITE_BYTES = 4096;
+
 const CLOSE_TIMEOUT_MS = 1000;
 
 /** A second fence: should one of these ever be logged by mistake, its value is not written. */
@@ -55,9 +58,11 @@ export function openLog(file: string | undefined, debugLevel: number): Log {
     mode: 0o640,
     sync: false,
     maxLength: MAX_PENDING_BYTES,
+    maxWrite: MAX_WRITE_BYTES,
   });
   // A full disk or a closed pipe must not end consoles; pino tries again with the next line.
   destination.on('error', () => {});
+  let closed: Promise<void> | undefined;
   const logger = pino(
     {
       level: levelName(debugLevel),
@@ -76,15 +81,17 @@ export function openLog(file: string | undefined, debugLevel: number): Log {
     reopen: () => {
       if (file !== undefined) destination.reopen();
     },
-    close: () =>
-      new Promise((resolve) => {
+    close: () => {
+      closed ??= new Promise((resolve) => {
         const giveUp = setTimeout(resolve, CLOSE_TIMEOUT_MS);
         destination.once('close', () => {
           clearTimeout(giveUp);
           resolve();
         });
         destination.end();
-      }),
+      });
+      return closed;
+    },
   };
 }
 

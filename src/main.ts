@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // From argv to a running service: signals, exit codes, and the only process.exit.
 import { readFileSync } from 'node:fs';
+import { isWorker, runWorker } from './cluster/worker.js';
 import { type CommandLine, parseCommandLine } from './config/command-line.js';
 import { effectiveText, helpText } from './config/help.js';
 import { ConfigError, type Loaded, loadSettings, processEnvironment } from './config/load.js';
@@ -10,6 +11,7 @@ import { checkStart, serve } from './serve.js';
 const EXIT = { fine: 0, failed: 1, usage: 2 } as const;
 
 async function main(): Promise<number> {
+  if (isWorker()) return runWorker().then(() => EXIT.fine);
   const commandLine = parseCommandLine(process.argv.slice(2));
   if (commandLine.command === 'help') return print(helpText());
   if (commandLine.command === 'version') return print(version());

@@ -23,8 +23,12 @@ export async function serve({ loaded, load, notifySocket, version }: ServeOption
     for (const warning of loaded.warnings) logger.warn(warning);
     const app = createApp(loaded, log);
     // Before the start, for both signals would end a process that has no handler.
-    process.on('SIGHUP', () => reload(app, load, log));
-    process.on('SIGUSR2', () => log.reopen());
+    let reloading = Promise.resolve();
+    process.on('SIGHUP', () => {
+      // One after the other, for each may take a while.
+      reloading = reloading.then(() => reload(app, load, log));
+    });
+    process.on('SIGUSR2', () => app.reopenLogs());
     const stopped = stopRequested();
     const addresses = await app.start();
     const proxy = addresses.proxy.map(addressText);
@@ -54,10 +58,10 @@ export function checkStart({ settings }: Loaded): void {
   }
 }
 
-function reload(app: App, load: () => Loaded, { logger }: Log): void {
+async function reload(app: App, load: () => Loaded, { logger }: Log): Promise<void> {
   try {
     const loaded = load();
-    const waiting = app.reload(loaded);
+    const waiting = await app.reload(loaded);
     for (const warning of loaded.warnings) logger.warn(warning);
     if (waiting.length > 0) logger.warn({ keys: waiting }, 'these changes take a restart');
     logger.info('configuration reloaded');

@@ -3,7 +3,7 @@
 // What always holds: a call counts when its answer is HTTP 200 with the value true in front.
 import { connect } from 'node:net';
 
-const good = /^HTTP\/1\.1 200 [^]*<array>\s*<data>\s*<value>\s*<boolean>1<\/boolean>/;
+const good = /^HTTP\/1\.1 200 [\s\S]*<array>\s*<data>\s*<value>\s*<boolean>1<\/boolean>/;
 
 /**
  * @param {{ port: number, method: string, callers: number, milliseconds: number }} order

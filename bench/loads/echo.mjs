@@ -6,7 +6,9 @@ import { encodeCommand } from '../conversation.mjs';
 import { percentile } from '../statistics.mjs';
 
 /** Different keys, so that a late echo is not taken for the right one. */
-const keys = Array.from({ length: 64 }, (_none, index) => Buffer.from([4, index % 2, 0, 0, 0, 0, 0, 32 + index]));
+const keys = Array.from({ length: 64 }, (_none, index) =>
+  Buffer.from([4, index % 2, 0, 0, 0, 0, 0, 32 + index]),
+);
 
 /**
  * @param {{ address: import('../browser.mjs').Address, units: number }} order units: keys
@@ -20,6 +22,7 @@ export async function runEcho({ address, units }) {
   await new Promise((resolve, reject) => {
     let sent = 0;
     let sentAt = 0;
+    /** @type {Buffer} */
     let echoed = Buffer.alloc(0);
     const press = () => {
       sentAt = performance.now();

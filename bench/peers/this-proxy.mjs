@@ -31,7 +31,10 @@ export async function startThisProxy({ onedPort, core, folder, nodeFlags }, work
   const oneLocation = mkdtempSync(join(folder, 'one-'));
   const [rpcPort, port] = [await freePort(), await freePort()];
   // Tokens live as long as the run; each may have as many consoles as the load wants.
-  const optional = [['--workers', String(workers)], ['--token_sessions', 'shared']];
+  const optional = [
+    ['--workers', String(workers)],
+    ['--token_sessions', 'shared'],
+  ];
   const args = [
     ...nodeFlags,
     mainFile,

@@ -141,6 +141,12 @@ export const options = {
     default: '5900-65535',
     help: 'what GRAPHICS/PORT of a VM may be',
   },
+  workers: {
+    type: type.workers(),
+    default: 'auto',
+    help: 'processes that relay consoles: a number, or auto, one a core; 1: everything in one process',
+    needsRestart: true,
+  },
   stop_timeout: { type: type.seconds(0.1, 600), default: '10', help: 'seconds to end after SIGTERM' },
   auth: {
     type: type.text(),
@@ -179,7 +185,6 @@ export function isOptionName(name: string): name is OptionName {
 
 /** Names that later versions use: known, so that the message can say so, but not to be set yet. */
 export const reservedNames: ReadonlySet<string> = new Set([
-  'workers',
   'reconnect_grace',
   'token_max_age',
   'token_sessions',

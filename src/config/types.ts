@@ -69,6 +69,14 @@ export const wssSupport = () =>
     return /^only$/i.test(value) ? 'only' : undefined;
   });
 
+const MAX_WORKERS = 256;
+
+/** A number of processes, or `auto`. */
+export const workers = () =>
+  parsed<number | 'auto'>(`expected auto or a whole number from 1 to ${MAX_WORKERS}`, (value) =>
+    value.toLowerCase() === 'auto' ? 'auto' : wholeNumber(value, 1, MAX_WORKERS),
+  );
+
 /** A listener's host: an IP address or a name. */
 export const host = () => parsed('expected a host name or an IP address', hostName);
 

@@ -3,16 +3,17 @@
 import { causeOf, GatewayError } from '../errors.js';
 import type { Grant } from '../tokens/grant.js';
 import type { TokenStore } from '../tokens/store.js';
-import type { Token } from '../tokens/token.js';
+import type { TokenHash } from '../tokens/token.js';
 
-export type RedeemToken = (token: Token) => Promise<Grant>;
+/** By the token's hash: the token itself need not travel between processes. */
+export type RedeemToken = (hash: TokenHash) => Promise<Grant>;
 
 /** @returns a function that throws GatewayError `token-not-valid` or `store-unavailable` */
 export function createRedeem(store: Pick<TokenStore, 'claim'>): RedeemToken {
-  return async (token) => {
+  return async (hash) => {
     let grant: Grant | undefined;
     try {
-      grant = await store.claim(token);
+      grant = await store.claim(hash);
     } catch (error) {
       throw new GatewayError('store-unavailable', { detail: `the token store: ${causeOf(error)}` });
     }

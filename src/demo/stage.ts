@@ -68,6 +68,7 @@ export async function openStage(): Promise<Stage> {
       ['console_ports', String(vnc.port)],
       ['log_file', logFile],
       ['stop_timeout', '2'],
+      ['workers', '1'],
     ];
     const load = (...more: [OptionName, string][]): Loaded =>
       loadSettings({ configFiles: [], flags: new Map([...flags, ...more]), env: { ONE_LOCATION: folder } });
@@ -79,7 +80,7 @@ export async function openStage(): Promise<Stage> {
     closers.push(app.stop);
     const proxyUrl = `http://${HOST}:${proxyPort}`;
     // Which port the proxy has is known only now; public_url is a setting that a reload may change.
-    app.reload(load(['public_url', proxyUrl]));
+    await app.reload(load(['public_url', proxyUrl]));
     return {
       onedUrl: oned.url,
       vncPort: vnc.port,

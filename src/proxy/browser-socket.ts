@@ -68,8 +68,7 @@ export class BrowserSocket implements BrowserChannel {
     // Zero: the kernel has a copy of all of it, and the memory may be used again.
     if (socket.writableLength === 0) return true;
     this.awaitsDrain = true;
-    // Below its high-water mark a stream does not say when it has drained, unless it is asked.
-    if (!socket.writableNeedDrain) socket.write(NOTHING, () => this.drained());
+    this.askForDrain();
     return false;
   }
 
@@ -135,13 +134,23 @@ export class BrowserSocket implements BrowserChannel {
   }
 
   private drained(): void {
-    if (this.pausedByPongs) {
+    if (this.pausedByPongs && !this.socket.writableNeedDrain) {
       this.pausedByPongs = false;
       this.applyPause();
     }
-    if (!this.awaitsDrain || this.socket.writableLength > 0) return;
+    if (!this.awaitsDrain || this.state !== 'open') return;
+    // A ping or a pong may have been written meanwhile.
+    if (this.socket.writableLength > 0) return this.askForDrain();
     this.awaitsDrain = false;
     this.events.drain();
+  }
+
+  /** Below its high-water mark a stream does not say when it has drained, unless it is asked. */
+  private askForDrain(): void {
+    if (this.socket.writableNeedDrain) return;
+    this.socket.write(NOTHING, (error) => {
+      if (!error) this.drained();
+    });
   }
 
   private applyPause(): void {

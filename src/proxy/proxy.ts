@@ -71,22 +71,30 @@ export class ConsoleProxy {
     for (const listener of this.listeners) listener.setCertificate(certificate);
   }
 
+  /** No new connections; those that are open are served to their end. @returns when the last one has ended */
+  async retire(): Promise<void> {
+    await Promise.all(this.listeners.map(({ server }) => new Promise((resolve) => server.close(resolve))));
+  }
+
   /** No new connections; consoles end with 1001, by force at the deadline. */
   async stop(deadlineMs: number): Promise<void> {
     this.stopping.abort();
-    const closed = this.listeners.map(({ server }) => new Promise((resolve) => server.close(resolve)));
-    const idle = new Promise<void>((resolve) => {
-      this.onIdle = resolve;
-    });
+    const retired = this.retire();
     for (const one of this.live) one.close(CloseCode.goingAway, 'The service stops');
-    this.tellIdle();
     const force = setTimeout(() => {
       for (const one of this.live) one.terminate();
     }, deadlineMs);
-    await idle;
+    await this.idle();
     clearTimeout(force);
     for (const listener of this.listeners) listener.destroyConnections();
-    await Promise.all(closed);
+    await retired;
+  }
+
+  private idle(): Promise<void> {
+    return new Promise((resolve) => {
+      this.onIdle = resolve;
+      this.tellIdle();
+    });
   }
 
   private createListener(): Listener {

@@ -108,8 +108,8 @@ export function createUpgrade(parts: UpgradeParts): UpgradeListener {
   /** @throws GatewayError */
   const judge = async (request: IncomingMessage): Promise<Pick<Admission, 'grant' | 'fingerprint'>> => {
     if (stopping.aborted) throw new GatewayError('stopping');
-    const token = readToken(request, settings());
-    return { grant: await redeem(token), fingerprint: fingerprint(hashToken(token)) };
+    const hash = hashToken(readToken(request, settings()));
+    return { grant: await redeem(hash), fingerprint: fingerprint(hash) };
   };
 
   const refuse = (socket: Duplex, refused: GatewayError, knock: Knock): void => {

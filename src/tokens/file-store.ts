@@ -75,8 +75,7 @@ export class FileTokenStore implements TokenStore {
     }
   }
 
-  claim(token: Token): Promise<Grant | undefined> {
-    const hash = hashToken(token);
+  claim(hash: TokenHash): Promise<Grant | undefined> {
     const entry = this.entries.get(hash);
     if (entry === undefined || entry.grant.expiresAt <= this.now()) return Promise.resolve(undefined);
     if (!entry.used) {

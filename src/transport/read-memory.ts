@@ -20,6 +20,8 @@ const free: Piece[] = [];
 export class ReadMemory {
   private readonly small = createPiece(SMALL_READ_BYTES);
   private large: Piece | undefined;
+  /** A large piece that is no longer read into, but still in use. */
+  private leaving: Piece | undefined;
 
   get memory(): Buffer {
     return (this.large ?? this.small).memory;
@@ -30,27 +32,43 @@ export class ReadMemory {
   }
 
   /**
-   * Chooses the piece for the next read by what the last one brought; none of them may be in use.
-   * @param bytes how many it brought
+   * Chooses the piece for the next read by what the last one brought. To be called at the end of every read, before
+   * Node asks for `room`: it asks once a read, at once, and reads there even when that is much later.
+   * @param bytes how many the last read brought
+   * @param inUse whether somebody still reads from them, until settle()
    */
-  adapt(bytes: number): void {
-    if (this.large !== undefined) {
-      if (bytes <= SMALL_READ_BYTES) this.release();
-    } else if (bytes === SMALL_READ_BYTES) {
-      this.large = free.pop() ?? createPiece(LARGE_READ_BYTES);
+  adapt(bytes: number, inUse: boolean): void {
+    if (this.large === undefined) {
+      if (bytes === SMALL_READ_BYTES) this.large = free.pop() ?? createPiece(LARGE_READ_BYTES);
+    } else if (bytes <= SMALL_READ_BYTES) {
+      if (inUse) this.leaving = this.large;
+      else giveBack(this.large);
+      this.large = undefined;
     }
   }
 
-  /** Gives a borrowed piece back; it must not be in use. */
+  /** The last read is not in use any more. */
+  settle(): void {
+    if (this.leaving !== undefined) giveBack(this.leaving);
+    this.leaving = undefined;
+  }
+
+  /** Gives back what is borrowed; none of it may be in use. */
   release(): void {
-    if (this.large !== undefined && free.length < MAX_FREE) free.push(this.large);
+    this.settle();
+    if (this.large !== undefined) giveBack(this.large);
     this.large = undefined;
   }
 
-  /** Lets go of a borrowed piece that may be in use: the garbage collector knows when it is not. */
+  /** Lets go of what is borrowed and may be in use: the garbage collector knows when it is not. */
   abandon(): void {
+    this.leaving = undefined;
     this.large = undefined;
   }
+}
+
+function giveBack(piece: Piece): void {
+  if (free.length < MAX_FREE) free.push(piece);
 }
 
 function createPiece(bytes: number): Piece {

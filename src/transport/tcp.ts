@@ -35,7 +35,8 @@ class TcpConnection implements TargetConnection {
   readonly socket: Socket;
   private readonly memory = new ReadMemory();
   private events: TargetEvents | undefined;
-  /** The last read, as long as it is in use. */
+  /** The last read, as long as it is in use: the memory that it lies in, and its length. */
+  private heldMemory: Buffer | undefined;
   private heldBytes = 0;
   private over = false;
   private wasReset = false;
@@ -49,9 +50,9 @@ class TcpConnection implements TargetConnection {
       keepAlive: true,
       keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS,
       onread: {
-        // Asked once at the beginning and after every read: never while a read is in use.
+        // Asked at the beginning and after every read, held or not; nothing is read there before resume().
         buffer: () => memory.room,
-        callback: (bytes) => this.handOn(bytes),
+        callback: (bytes) => this.take(bytes),
       },
     });
     this.socket.on('error', () => {
@@ -59,7 +60,7 @@ class TcpConnection implements TargetConnection {
     });
     this.socket.on('close', () => {
       this.tellEnd(this.wasReset ? 'the target reset the connection' : 'the target closed the connection');
-      if (this.heldBytes === 0) memory.release();
+      if (this.heldMemory === undefined) memory.release();
       else memory.abandon();
     });
   }
@@ -71,14 +72,13 @@ class TcpConnection implements TargetConnection {
       if (!this.over) events.drain();
     });
     // What came before anybody listened.
-    const early = this.heldBytes;
-    if (early > 0 && this.handOn(early)) this.resume();
+    if (this.heldMemory !== undefined && this.handOn(this.heldMemory, this.heldBytes)) this.resume();
   }
 
   resume(): void {
     if (this.over) return;
-    if (this.heldBytes > 0) this.memory.adapt(this.heldBytes);
-    this.heldBytes = 0;
+    this.heldMemory = undefined;
+    this.memory.settle();
     this.socket.resume();
   }
 
@@ -101,14 +101,21 @@ class TcpConnection implements TargetConnection {
   }
 
   /** @returns whether reading goes on, as Node's `onread` wants it */
-  private handOn(bytes: number): boolean {
-    this.heldBytes = bytes;
-    if (this.over) return false;
+  private take(bytes: number): boolean {
     const { memory } = this.memory;
-    if (this.events === undefined || !this.events.data(memory, HEAD_ROOM, HEAD_ROOM + bytes)) return false;
-    this.heldBytes = 0;
-    this.memory.adapt(bytes);
-    return true;
+    const taken = this.handOn(memory, bytes);
+    if (!taken) {
+      this.heldMemory = memory;
+      this.heldBytes = bytes;
+    }
+    this.memory.adapt(bytes, !taken);
+    return taken;
+  }
+
+  /** @returns false where the memory is in use until resume() */
+  private handOn(memory: Buffer, bytes: number): boolean {
+    if (this.over || this.events === undefined) return false;
+    return this.events.data(memory, HEAD_ROOM, HEAD_ROOM + bytes);
   }
 
   private tellEnd(why: string): void {

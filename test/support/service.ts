@@ -82,6 +82,8 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   const defaults: Flags = {
     port: await freePort(),
     vnc_proxy_port: await freePort(),
+    // One process, unless a test is about several: it starts faster, and its pid is the one that does the work.
+    workers: 1,
     one_xmlrpc: options.oned?.url ?? `http://127.0.0.1:${await freePort()}/RPC2`,
   };
   for (const key of options.without ?? []) delete defaults[key];

@@ -62,6 +62,7 @@ describe('the settings', () => {
       proxy_ping: 30,
       proxy_connect_timeout: 10,
       console_ports: [{ first: 5900, last: 65535 }],
+      workers: 'auto',
       stop_timeout: 10,
       auth: undefined,
       core_auth: undefined,
@@ -99,6 +100,8 @@ describe('the settings', () => {
         { first: 6100, last: 6100 },
       ],
     ],
+    ['workers', 'auto', 'auto'],
+    ['workers', '4', 4],
     ['log_file', '~', undefined],
     ['log_file', '', undefined],
   ])('%s: %s is understood', (name, text, value) => {
@@ -222,6 +225,8 @@ describe('a mistake', () => {
     ['websockify_files', 'maybe'],
     ['vnc_proxy_support_wss', 'always'],
     ['token_ttl', '0'],
+    ['workers', '0'],
+    ['workers', 'many'],
     ['port', '{ a: b }'],
     ['vnc_proxy_port', '2644'],
   ])('in %s, %s, is an error that names the key', (name, text) => {
@@ -230,7 +235,7 @@ describe('a mistake', () => {
     expect(problems[0]).toContain(name);
   });
 
-  it.each(['workers', 'token_store', 'redis_url', 'targets', 'vnc_auth', 'service_auth'])(
+  it.each(['redis_prefix', 'token_store', 'redis_url', 'targets', 'vnc_auth', 'service_auth'])(
     'is to set %s, which a later version takes',
     (name) => {
       expect(problemsOf({ own: `:${name}: x\n` })[0]).toContain(`${name} is reserved for a later version`);
@@ -269,7 +274,7 @@ describe('the command line', () => {
     [['start'], 'unknown command start'],
     [['sessions'], 'sessions comes with a later version'],
     [['serve', 'demo'], 'one command at a time'],
-    [['--workers', '2'], 'workers is reserved for a later version'],
+    [['--targets', '2'], 'targets is reserved for a later version'],
     [['--redis_url', 'redis://:pw@host'], 'a secret does not belong on the command line'],
     [['--redis-url=redis://:pw@host'], 'a secret does not belong on the command line'],
     [['--check'], '--check belongs to demo'],

@@ -1,0 +1,63 @@
+// @ts-check
+// One measurement of one load against one peer, and how much of the load makes a good one.
+// What always holds: CPU time is read before and after while the peer is at rest, so everything it did is in between.
+import { settledCpuSeconds } from './cpu-time.mjs';
+
+/** @typedef {{ units: number, seconds: number, user: number, system: number, p50?: number, p99?: number }} Measured */
+
+const deadlineMs = 120_000;
+/** So far a try may grow at once: the first ones run before the peer is warm. */
+const maxGrowth = 20;
+/** An enough long measurement, as a share of the aim. */
+const goodEnough = 0.4;
+
+/**
+ * @param {import('./helper.mjs').Helper} generator
+ * @param {import('./peer.mjs').Peer} peer
+ * @param {import('./load.mjs').Load} load
+ * @param {number} units
+ * @returns {Promise<Measured>}
+ */
+export async function measure(generator, peer, load, units) {
+  const before = await settledCpuSeconds(peer.pid);
+  const result = await generator.ask(load.order, { ...load.with, address: peer.address, units }, deadlineMs);
+  const after = await settledCpuSeconds(peer.pid);
+  return {
+    .../** @type {{ seconds: number }} */ (result),
+    units,
+    user: after.user - before.user,
+    system: after.system - before.system,
+  };
+}
+
+/**
+ * Compares every byte once.
+ * @param {import('./helper.mjs').Helper} generator
+ * @param {import('./peer.mjs').Peer} peer
+ * @param {import('./load.mjs').Load} load
+ */
+export async function check(generator, peer, load) {
+  const order = { ...load.with, address: peer.address, units: load.checked, check: true };
+  await generator.ask(load.order, order, deadlineMs);
+}
+
+/**
+ * Warms the peer up, and finds out how many units keep it busy for long enough.
+ * @param {import('./helper.mjs').Helper} generator
+ * @param {import('./peer.mjs').Peer} peer
+ * @param {import('./load.mjs').Load} load
+ * @param {number} aimSeconds of CPU time
+ * @returns {Promise<number>} units
+ */
+export async function calibrate(generator, peer, load, aimSeconds) {
+  for (let units = load.first; ; ) {
+    const { user, system, seconds } = await measure(generator, peer, load, units);
+    const cpu = user + system;
+    // A peer that waits more than it works is not to make the run endless.
+    const growth = Math.min(aimSeconds / Math.max(cpu, 0.001), (4 * aimSeconds) / seconds);
+    if (cpu >= goodEnough * aimSeconds || growth < 1.5) {
+      return Math.max(load.first, Math.round((units * growth) / load.step) * load.step);
+    }
+    units = Math.round((units * Math.min(growth, maxGrowth)) / load.step) * load.step;
+  }
+}

@@ -1,0 +1,126 @@
+// @ts-check
+// The tables of a run, in Markdown. What always holds: every number is a median over the rounds, and every ratio one
+// of two such medians, so that a reader can check it.
+import { callRate, judge, medianOf } from './goal.mjs';
+import { loads, metrics } from './load.mjs';
+import { shortNumber, spread } from './statistics.mjs';
+
+/** @typedef {import('./load.mjs').Sample} Sample */
+/** @typedef {import('./peer.mjs').PeerKind} PeerKind */
+
+/**
+ * @param {readonly Sample[]} samples
+ * @param {readonly PeerKind[]} kinds
+ */
+export function reportTables(samples, kinds) {
+  const measured = metrics.filter(({ load }) => samples.some((sample) => sample.load === load));
+  const value = (/** @type {string} */ metric, /** @type {PeerKind} */ { name }) =>
+    medianOf(samples, metric, name) ?? Number.NaN;
+  const own = kinds.find(({ name }) => name === 'thisProxy');
+  const others = kinds.filter((kind) => kind !== own);
+  const parts = [
+    '### Values',
+    table(
+      ['load', ...kinds.map(({ title }) => title)],
+      measured.map(({ name, title }) => [title, ...kinds.map((kind) => shortNumber(value(name, kind)))]),
+    ),
+  ];
+  if (own !== undefined && others.length > 0) {
+    parts.push(
+      '### Ratios: this proxy divided by',
+      table(
+        ['load', ...others.map(({ title }) => title)],
+        measured.map(({ name, title }) => [
+          title.replace(/[,:] [^,:]*$/, ''),
+          ...others.map((kind) => shortNumber(value(name, own) / value(name, kind))),
+        ]),
+      ),
+    );
+  }
+  const calls = callLines(samples, kinds);
+  if (calls.length > 0)
+    parts.push('### Tokens issued', table(['8 callers at a time', 'calls a second'], calls));
+  const verdicts = judge(samples).filter(({ measured: number }) => number !== undefined);
+  parts.push(
+    '### To reach',
+    table(
+      ['goal', 'measured', 'limit', ''],
+      verdicts.map(({ title, measured: number, limit, met }) => [
+        title,
+        shortNumber(number ?? Number.NaN),
+        limit,
+        met ? 'met' : '**not met**',
+      ]),
+    ),
+    '### How good the numbers are',
+    'Half the distance between best and worst round · share of its core that the relay was busy · share of that in ' +
+      'the kernel · share of a core that other programs used meanwhile.',
+    table(['load', ...kinds.map(({ title }) => title)], qualityLines(samples, kinds)),
+  );
+  return parts.join('\n\n');
+}
+
+/**
+ * @param {readonly Sample[]} samples
+ * @param {readonly PeerKind[]} kinds
+ */
+function callLines(samples, kinds) {
+  /** @type {[title: string, peer: Sample['peer']][]} */
+  const rows = [
+    ['oned itself, `one.vm.info`', 'oned'],
+    ...kinds.map(
+      ({ title, name }) =>
+        /** @type {[string, Sample['peer']]} */ ([`\`one.vm.vnctokenonly\`, ${title}`, name]),
+    ),
+  ];
+  return rows.flatMap(([title, peer]) => {
+    const rate = callRate(samples, peer);
+    return rate === undefined ? [] : [[title, shortNumber(rate)]];
+  });
+}
+
+/**
+ * Of each load: how far the rounds lie apart, how much of its core the relay used, how much of that was the kernel,
+ * and how much of a core other programs took meanwhile.
+ * @param {readonly Sample[]} samples
+ * @param {readonly PeerKind[]} kinds
+ */
+function qualityLines(samples, kinds) {
+  const measured = loads.filter(({ name }) => samples.some(({ load }) => load === name));
+  return measured.map(({ name: load }) => [
+    load,
+    ...kinds.map(({ name }) => {
+      const own = samples.filter((one) => one.load === load && one.peer === name);
+      const metric = metrics.find((one) => one.load === load);
+      if (own.length === 0 || metric === undefined) return '–';
+      const sum = (/** @type {(sample: Sample) => number} */ of) =>
+        own.reduce((total, one) => total + of(one), 0);
+      const system = sum((one) => one.system ?? 0);
+      const cpu = system + sum(({ user = 0 }) => user);
+      const shares = [
+        cpu / sum(({ seconds = 0 }) => seconds),
+        system / cpu,
+        sum(({ others = 0 }) => others) / own.length,
+      ];
+      return [`±${percent(spread(own.map(metric.of)) / 2)}`, ...shares.map(percent)].join(' · ');
+    }),
+  ]);
+}
+
+/** @param {number} share */
+function percent(share) {
+  return `${Math.round(share * 100)} %`;
+}
+
+/**
+ * @param {readonly string[]} head
+ * @param {readonly (readonly string[])[]} rows
+ */
+function table(head, rows) {
+  const line = (/** @type {readonly string[]} */ cells) => `| ${cells.join(' | ')} |`;
+  return [
+    line(head),
+    `|${head.map((_cell, index) => (index === 0 ? '---' : '--:')).join('|')}|`,
+    ...rows.map(line),
+  ].join('\n');
+}

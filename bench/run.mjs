@@ -1,0 +1,135 @@
+// @ts-check
+// A whole run: every load against every peer in turn, round by round.
+// What always holds: what is compared was measured within the same minutes, and no peer is always the first.
+import { measureIdle } from './idle.mjs';
+import { loads } from './load.mjs';
+import { calibrate, check, measure } from './measure.mjs';
+import { quietly } from './quiet.mjs';
+
+/** @typedef {import('./load.mjs').Sample} Sample */
+/** @typedef {import('./options.mjs').Plan} Plan */
+/** @typedef {import('./peer.mjs').PeerKind} PeerKind */
+/** @typedef {import('./peer.mjs').Peer} Peer */
+/** @typedef {{ kind: PeerKind, peer: Peer }} Running */
+
+/** Of a peer that has a process for each. */
+const maxProcessSessions = 100;
+/** Of the sessions that are measured afterwards. */
+const warmUpShare = 0.4;
+const callers = 8;
+const callsDeadlineMs = 60_000;
+
+export class Run {
+  /** @type {Sample[]} */
+  samples = [];
+  /** @type {Map<string, number>} */
+  #units = new Map();
+  #plan;
+  #stage;
+  #tell;
+
+  /**
+   * @param {Plan} plan
+   * @param {import('./stage.mjs').Stage} stage
+   * @param {(text: string) => void} tell what is being done
+   */
+  constructor(plan, stage, tell) {
+    this.#plan = plan;
+    this.#stage = stage;
+    this.#tell = tell;
+  }
+
+  async execute() {
+    const { rounds } = this.#plan;
+    /** @type {Running[]} */
+    const running = [];
+    for (const kind of this.#stage.kinds) running.push({ kind, peer: await this.#stage.start(kind) });
+    await this.#prepare(running);
+    for (let round = 0; round < rounds; round++) {
+      const inTurn = running.map(
+        (_one, index) => /** @type {Running} */ (running[(index + round) % running.length]),
+      );
+      this.#tell(`round ${round + 1} of ${rounds}`);
+      await this.#measureLoads(inTurn, round);
+      if (this.#wants('idle')) await this.#measureIdle(inTurn, round);
+      if (this.#wants('issue')) await this.#measureIssue(inTurn, round);
+    }
+    for (const { peer } of running) await peer.stop();
+  }
+
+  /** @param {string} load */
+  #wants(load) {
+    return this.#plan.only.length === 0 || this.#plan.only.includes(load);
+  }
+
+  #wantedLoads() {
+    return loads.filter(({ name }) => this.#wants(name));
+  }
+
+  /** @param {readonly Running[]} running */
+  async #prepare(running) {
+    const { generator } = this.#stage;
+    for (const load of this.#wantedLoads()) {
+      this.#tell(`checking and warming up: ${load.name}`);
+      for (const { kind, peer } of running) {
+        await check(generator, peer, load);
+        this.#units.set(
+          `${load.name} ${kind.name}`,
+          await calibrate(generator, peer, load, this.#plan.aimSeconds),
+        );
+      }
+    }
+  }
+
+  /**
+   * @param {readonly Running[]} running
+   * @param {number} round
+   */
+  async #measureLoads(running, round) {
+    for (const load of this.#wantedLoads()) {
+      for (const { kind, peer } of running) {
+        const units = this.#units.get(`${load.name} ${kind.name}`) ?? load.first;
+        const measured = await quietly(() => measure(this.#stage.generator, peer, load, units));
+        this.samples.push({ load: load.name, peer: kind.name, round, ...measured });
+      }
+    }
+  }
+
+  /**
+   * @param {readonly Running[]} running
+   * @param {number} round
+   */
+  async #measureIdle(running, round) {
+    for (const { kind } of running) {
+      const units = Math.min(
+        this.#plan.idleSessions,
+        kind.processEach ? maxProcessSessions : Number.POSITIVE_INFINITY,
+      );
+      const amounts = { sessions: units, warmUp: Math.ceil(units * warmUpShare) };
+      const bytes = await measureIdle(this.#stage.generator, await this.#stage.start(kind), amounts);
+      this.samples.push({ load: 'idle', peer: kind.name, round, units, bytes });
+    }
+  }
+
+  /**
+   * Tokens issued, and in the same breath what the same oned gives when asked directly.
+   * @param {readonly Running[]} running
+   * @param {number} round
+   */
+  async #measureIssue(running, round) {
+    const { generator, onedPort } = this.#stage;
+    const count = async (/** @type {number} */ port, /** @type {string} */ method) => {
+      const order = { port, method, callers, milliseconds: this.#plan.callMilliseconds };
+      return quietly(async () => {
+        const counted = await generator.ask('calls', order, callsDeadlineMs);
+        return /** @type {{ units: number, seconds: number }} */ (counted);
+      });
+    };
+    this.samples.push({ load: 'issue', peer: 'oned', round, ...(await count(onedPort, 'one.vm.info')) });
+    for (const { kind, peer } of running) {
+      if (peer.rpcPort === undefined) continue;
+      const counted = await count(peer.rpcPort, 'one.vm.vnctokenonly');
+      this.samples.push({ load: 'issue', peer: kind.name, round, ...counted });
+    }
+  }
+}

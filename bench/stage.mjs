@@ -1,0 +1,43 @@
+// @ts-check
+// What a run needs around the loads: target, oned and load generator, each a process of its own, and the peers.
+// What always holds: the peers share one core, everything else is on others where the machine has them.
+import { findCommand } from './child-process.mjs';
+import { startHelper } from './helper.mjs';
+import { choosePeers } from './peer.mjs';
+
+/** @typedef {import('./peer.mjs').PeerKind} PeerKind */
+/** @typedef {import('./peer.mjs').Peer} Peer */
+
+/**
+ * @typedef {object} Stage
+ * @property {import('./helper.mjs').Helper} generator
+ * @property {number} onedPort
+ * @property {readonly PeerKind[]} kinds those that take part
+ * @property {readonly string[]} absent who does not, and why
+ * @property {(kind: PeerKind) => Promise<Peer>} start
+ */
+
+/**
+ * @param {import('./options.mjs').Plan} plan
+ * @param {import('./machine.mjs').Machine} machine
+ * @param {string} folder for everything that is written
+ * @returns {Promise<Stage>}
+ */
+export async function setStage({ peers, nodeFlags }, { cores }, folder) {
+  const generator = await startHelper('generator.mjs', { folder, core: cores.generator });
+  const target = await startHelper('target.mjs', { folder, core: cores.target });
+  const oned = await startHelper('oned.mjs', { folder, core: cores.target });
+  const targetPort = Number(await target.ask('port'));
+  const onedPort = Number(await oned.ask('port'));
+  await oned.ask('describe', { port: targetPort });
+  const { present, absent } = choosePeers(folder);
+  const kinds = present.filter(({ name }) => peers.length === 0 || peers.includes(name));
+  const around = { targetPort, onedPort, core: cores.proxy, folder, nodeFlags };
+  return {
+    generator,
+    onedPort,
+    kinds,
+    absent,
+    start: (kind) => kind.start({ ...around, command: findCommand(kind.needs ?? '') ?? '' }),
+  };
+}

@@ -1,0 +1,85 @@
+// One worker: a data plane in a process of its own, told what to do by the control plane.
+// What always holds: it ends when the control plane ends, whatever it was doing.
+import cluster from 'node:cluster';
+import { LocalDataPlane } from '../data-plane.js';
+import { StartError } from '../errors.js';
+import { type Log, openLog } from '../log.js';
+import type { ToPrimary, ToWorker } from './messages.js';
+import { RedeemChannel } from './redeem-channel.js';
+
+/** Where there was no time to ask: what SIGTERM to a single worker means. */
+const OWN_STOP_DEADLINE_MS = 5_000;
+
+/** Whether this process was started as a worker. */
+export function isWorker(): boolean {
+  return cluster.isWorker;
+}
+
+/** Runs until the control plane says so, or is gone. */
+export function runWorker(): Promise<void> {
+  return new Promise((resolve) => new Worker(resolve).run());
+}
+
+class Worker {
+  private readonly end: () => void;
+  private readonly channel = new RedeemChannel((message) => this.tell(message));
+  private dataPlane: LocalDataPlane | undefined;
+  private log: Log | undefined;
+  private ending = false;
+
+  constructor(end: () => void) {
+    this.end = end;
+  }
+
+  run(): void {
+    process.on('message', (message: ToWorker) => this.heard(message));
+    process.on('disconnect', this.end);
+    // A terminal sends these to the whole group; the control plane says what they mean.
+    for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, () => {});
+    process.on('SIGTERM', () => void this.finish((plane) => plane.stop(OWN_STOP_DEADLINE_MS)));
+    process.on('SIGUSR2', () => this.log?.reopen());
+    this.tell({ type: 'hello' });
+  }
+
+  private heard(message: ToWorker): void {
+    switch (message.type) {
+      case 'start':
+        this.start(message).catch((error: unknown) => {
+          this.tell({ type: 'failed', message: error instanceof StartError ? error.message : String(error) });
+        });
+        break;
+      case 'redeemed':
+        this.channel.answered(message.question, message.answer);
+        break;
+      case 'retire':
+        void this.finish((plane) => plane.retire());
+        break;
+      case 'stop':
+        void this.finish((plane) => plane.stop(message.deadlineMs), true);
+        break;
+      case 'reopen-log':
+        this.log?.reopen();
+        break;
+    }
+  }
+
+  private async start({ number, settings }: Extract<ToWorker, { type: 'start' }>): Promise<void> {
+    this.log = openLog(settings.log_file, settings.debug_level);
+    const logger = this.log.logger.child({ worker: number });
+    this.dataPlane = new LocalDataPlane(settings, this.channel.redeem, logger);
+    this.tell({ type: 'ready', addresses: await this.dataPlane.start() });
+  }
+
+  /** @param again also where it is ending already, but more slowly */
+  private async finish(work: (plane: LocalDataPlane) => Promise<void>, again = false): Promise<void> {
+    if (this.ending && !again) return;
+    this.ending = true;
+    if (this.dataPlane !== undefined) await work(this.dataPlane);
+    await this.log?.close();
+    this.end();
+  }
+
+  private tell(message: ToPrimary): void {
+    if (process.connected) process.send?.(message, undefined, undefined, () => {});
+  }
+}

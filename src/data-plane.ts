@@ -1,0 +1,80 @@
+// The data plane: WebSockets and relay, built from the settings. It runs in the service's own process, or in each of
+// several workers; either way it knows of the control plane only the one question that it asks about a token.
+import type { AddressInfo } from 'node:net';
+import { TrustedProxies } from './client-address.js';
+import type { Settings } from './config/options.js';
+import type { RedeemToken } from './console/redeem.js';
+import type { Logger } from './log.js';
+import { ConsoleProxy } from './proxy/proxy.js';
+import { connectTcp } from './transport/tcp.js';
+
+export interface DataPlane {
+  /** Listens; @returns the addresses, none where the proxy is off. @throws StartError naming the setting */
+  start(): Promise<AddressInfo[]>;
+  /** Takes new settings for connections to come. @throws StartError, and then nothing has changed */
+  reload(settings: Settings): Promise<void>;
+  /** Consoles end with 1001, by force at the deadline. */
+  stop(deadlineMs: number): Promise<void>;
+  /** Opens log files anew where they are not this process's own. */
+  reopenLogs(): void;
+}
+
+/** The data plane of one process. */
+export class LocalDataPlane implements DataPlane {
+  private settings: Settings;
+  private trustedProxies: TrustedProxies;
+  private readonly proxy: ConsoleProxy;
+
+  constructor(settings: Settings, redeem: RedeemToken, logger: Logger) {
+    this.settings = settings;
+    this.trustedProxies = new TrustedProxies(settings.trusted_proxies);
+    this.proxy = new ConsoleProxy({
+      redeem,
+      connect: connectTcp,
+      logger,
+      wss: settings.vnc_proxy_support_wss,
+      certificateFiles: certificateFiles(settings),
+      settings: () => ({
+        publicUrl: this.settings.public_url,
+        allowedOrigins: this.settings.allowed_origins,
+        trustedProxies: this.trustedProxies,
+        pingIntervalMs: this.settings.proxy_ping * 1000,
+        connectTimeoutMs: this.settings.proxy_connect_timeout * 1000,
+      }),
+    });
+  }
+
+  start(): Promise<AddressInfo[]> {
+    return this.proxy.start(proxyAddresses(this.settings));
+  }
+
+  async reload(settings: Settings): Promise<void> {
+    if (settings.vnc_proxy_port.kind !== 'off') this.proxy.reloadCertificate(certificateFiles(settings));
+    this.settings = settings;
+    this.trustedProxies = new TrustedProxies(settings.trusted_proxies);
+  }
+
+  stop(deadlineMs: number): Promise<void> {
+    return this.proxy.stop(deadlineMs);
+  }
+
+  /** No new connections. @returns when the last console has ended */
+  retire(): Promise<void> {
+    return this.proxy.retire();
+  }
+
+  reopenLogs(): void {}
+}
+
+function certificateFiles(settings: Settings) {
+  return { cert: settings.vnc_proxy_cert, key: settings.vnc_proxy_key };
+}
+
+/** Where the proxy listens; with vnc_proxy_ipv6 a bare port has an IPv6 address beside its own. */
+function proxyAddresses({ host, vnc_proxy_port: where, vnc_proxy_ipv6: ipv6 }: Settings) {
+  if (where.kind === 'off') return [];
+  if (where.kind === 'address') return [{ host: where.host, port: where.port }];
+  const own = { host, port: where.port };
+  const also = /^(127\.|localhost$|::1$)/.test(host) ? '::1' : '::';
+  return ipv6 && also !== host ? [own, { host: also, port: where.port }] : [own];
+}
