@@ -79,6 +79,7 @@ export const metrics = [
   { name: 'p50', load: 'echo', title: 'one key, echoed: p50 µs', of: ({ p50 = Number.NaN }) => p50 },
   { name: 'p99', load: 'echo', title: 'one key, echoed: p99 µs', of: ({ p99 = Number.NaN }) => p99 },
   { name: 'connect', load: 'connect', title: 'connect, greeting, close: CPU µs', of: microsEach },
+  { name: 'issue', load: 'issue', title: 'token issued: CPU µs', of: microsEach },
   {
     name: 'idle',
     load: 'idle',

@@ -12,22 +12,30 @@ const maxGrowth = 20;
 const goodEnough = 0.4;
 
 /**
+ * @template T
+ * @param {number} pid
+ * @param {() => Promise<T>} work
+ * @returns {Promise<T & { user: number, system: number }>} with the CPU seconds that the process tree had
+ */
+export async function withCpuSeconds(pid, work) {
+  const before = await settledCpuSeconds(pid);
+  const result = await work();
+  const after = await settledCpuSeconds(pid);
+  return { ...result, user: after.user - before.user, system: after.system - before.system };
+}
+
+/**
  * @param {import('./helper.mjs').Helper} generator
  * @param {import('./peer.mjs').Peer} peer
  * @param {import('./load.mjs').Load} load
  * @param {number} units
  * @returns {Promise<Measured>}
  */
-export async function measure(generator, peer, load, units) {
-  const before = await settledCpuSeconds(peer.pid);
-  const result = await generator.ask(load.order, { ...load.with, address: peer.address, units }, deadlineMs);
-  const after = await settledCpuSeconds(peer.pid);
-  return {
-    .../** @type {{ seconds: number }} */ (result),
-    units,
-    user: after.user - before.user,
-    system: after.system - before.system,
-  };
+export async function measure(generator, { pid, address }, load, units) {
+  return withCpuSeconds(pid, async () => {
+    const result = await generator.ask(load.order, { ...load.with, address, units }, deadlineMs);
+    return { .../** @type {{ seconds: number }} */ (result), units };
+  });
 }
 
 /**

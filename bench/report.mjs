@@ -2,7 +2,7 @@
 // The tables of a run, in Markdown. What always holds: every number is a median over the rounds, and every ratio one
 // of two such medians, so that a reader can check it.
 import { callRate, judge, medianOf } from './goal.mjs';
-import { loads, metrics } from './load.mjs';
+import { metrics } from './load.mjs';
 import { shortNumber, spread } from './statistics.mjs';
 
 /** @typedef {import('./load.mjs').Sample} Sample */
@@ -31,7 +31,7 @@ export function reportTables(samples, kinds) {
       table(
         ['load', ...others.map(({ title }) => title)],
         measured.map(({ name, title }) => [
-          title.replace(/[,:] [^,:]*$/, ''),
+          title.replace(/, s\/GB$/, ''),
           ...others.map((kind) => shortNumber(value(name, own) / value(name, kind))),
         ]),
       ),
@@ -86,8 +86,10 @@ function callLines(samples, kinds) {
  * @param {readonly PeerKind[]} kinds
  */
 function qualityLines(samples, kinds) {
-  const measured = loads.filter(({ name }) => samples.some(({ load }) => load === name));
-  return measured.map(({ name: load }) => [
+  const measured = new Set(
+    metrics.map(({ load }) => load).filter((name) => samples.some(({ load }) => load === name)),
+  );
+  return [...measured].map((load) => [
     load,
     ...kinds.map(({ name }) => {
       const own = samples.filter((one) => one.load === load && one.peer === name);
@@ -97,6 +99,7 @@ function qualityLines(samples, kinds) {
         own.reduce((total, one) => total + of(one), 0);
       const system = sum((one) => one.system ?? 0);
       const cpu = system + sum(({ user = 0 }) => user);
+      if (cpu === 0) return `±${percent(spread(own.map(metric.of)) / 2)}`;
       const shares = [
         cpu / sum(({ seconds = 0 }) => seconds),
         system / cpu,

@@ -2,6 +2,7 @@
 // A whole run: every load against every peer in turn, round by round.
 // What always holds: what is compared was measured within the same minutes, and no peer is always the first.
 import { measureIdle } from './idle.mjs';
+import { measureIssue, measureOned } from './issue.mjs';
 import { loads } from './load.mjs';
 import { calibrate, check, measure } from './measure.mjs';
 import { quietly } from './quiet.mjs';
@@ -16,8 +17,6 @@ import { quietly } from './quiet.mjs';
 const maxProcessSessions = 100;
 /** Of the sessions that are measured afterwards. */
 const warmUpShare = 0.4;
-const callers = 8;
-const callsDeadlineMs = 60_000;
 
 export class Run {
   /** @type {Sample[]} */
@@ -112,24 +111,21 @@ export class Run {
   }
 
   /**
-   * Tokens issued, and in the same breath what the same oned gives when asked directly.
    * @param {readonly Running[]} running
    * @param {number} round
    */
   async #measureIssue(running, round) {
     const { generator, onedPort } = this.#stage;
-    const count = async (/** @type {number} */ port, /** @type {string} */ method) => {
-      const order = { port, method, callers, milliseconds: this.#plan.callMilliseconds };
-      return quietly(async () => {
-        const counted = await generator.ask('calls', order, callsDeadlineMs);
-        return /** @type {{ units: number, seconds: number }} */ (counted);
-      });
-    };
-    this.samples.push({ load: 'issue', peer: 'oned', round, ...(await count(onedPort, 'one.vm.info')) });
+    const { callMilliseconds: milliseconds } = this.#plan;
+    const direct = await quietly(() => measureOned(generator, onedPort, milliseconds));
+    this.samples.push({ load: 'issue', peer: 'oned', round, ...direct });
     for (const { kind, peer } of running) {
-      if (peer.rpcPort === undefined) continue;
-      const counted = await count(peer.rpcPort, 'one.vm.vnctokenonly');
-      this.samples.push({ load: 'issue', peer: kind.name, round, ...counted });
+      const { pid, rpcPort } = peer;
+      if (rpcPort === undefined) continue;
+      // Unmeasured at first: neither is a service that has just been started.
+      if (round === 0) await measureIssue(generator, { pid, rpcPort }, milliseconds);
+      const issued = await quietly(() => measureIssue(generator, { pid, rpcPort }, milliseconds));
+      this.samples.push({ load: 'issue', peer: kind.name, round, ...issued });
     }
   }
 }

@@ -114,9 +114,9 @@ export function createApp(loaded: Loaded, log: Log): App {
   };
 }
 
-/** How browsers reach the proxy: what the operator says in public_url counts more than what this port speaks. */
+/** Whether browsers can reach the proxy by TLS: under its public name, or else on its own port. */
 function tellsWss({ public_url: publicUrl, vnc_proxy_support_wss: wss }: Settings): boolean {
-  return publicUrl === undefined ? wss !== 'no' : publicUrl.startsWith('https:');
+  return publicUrl?.startsWith('https:') === true || wss !== 'no';
 }
 
 /** Without a proxy there is nothing to share among processes. */

@@ -1,6 +1,6 @@
 // The bounds that every HTTP listener of this service has. What always holds: a peer that sends nothing, or sends
 // slowly, loses its connection, and a thousand of them leave room for the others.
-import type { Server as HttpServer, IncomingMessage } from 'node:http';
+import type { Server as HttpServer, IncomingMessage, ServerResponse } from 'node:http';
 import type { Server as HttpsServer } from 'node:https';
 
 export const httpLimits = {
@@ -22,6 +22,17 @@ export function limitServer<S extends HttpServer | HttpsServer>(server: S): S {
   server.maxConnections = MAX_CONNECTIONS;
   server.maxHeadersCount = 100;
   return server;
+}
+
+/** How long a peer may take to read a reply that is ready. */
+const REPLY_TIMEOUT_MS = 60_000;
+
+/** Ends the connection of a peer that does not read its reply. To be called when the reply is ready, or nearly so. */
+export function limitReply(response: ServerResponse, timeoutMs = REPLY_TIMEOUT_MS): void {
+  // The request's socket: a reply that waits behind another has none yet.
+  const giveUp = setTimeout(() => response.req.socket.destroy(), timeoutMs);
+  giveUp.unref();
+  response.once('close', () => clearTimeout(giveUp));
 }
 
 /** The path of a request, dot segments resolved, without the query; undefined where it has none. */

@@ -1,19 +1,11 @@
-// The only place that knows `xmlrpc`: calls of oned, as the caller, with a deadline and a bound on everything.
-// What always holds: a call settles once; nothing that oned sends is passed on unparsed; no error quotes a session.
-import { Agent as HttpAgent } from 'node:http';
-import { Agent as HttpsAgent } from 'node:https';
-import { createRequire } from 'node:module';
-import type { Duplex } from 'node:stream';
-import xmlrpc from 'xmlrpc';
+// Calls of oned, as the caller, in turn and with one deadline over waiting and call.
+// What always holds: nothing that oned sends is passed on unparsed; no error quotes a session string.
 import { causeOf, GatewayError } from '../errors.js';
 import type { SessionString } from './session-string.js';
 import { Turnstile } from './turnstile.js';
 import { parseVm, type VmFacts } from './vm.js';
+import { callOnce, EscapedString, MAX_REPLY_BYTES, OversizeError } from './xmlrpc-call.js';
 
-/** A VM with a thousand history records has 700 KB. */
-const MAX_REPLY_BYTES = 4 * 1024 * 1024;
-/** Its own elements; the VM inside is a text. */
-const MAX_REPLY_DEPTH = 32;
 /** oned's messages are a sentence. */
 const MAX_MESSAGE_LENGTH = 1000;
 /** Of an XML-RPC int. */
@@ -66,56 +58,6 @@ export class OnedClient {
   }
 }
 
-/** One call on a connection of its own, as oned closes it anyway. The library may call back twice, or never. */
-function callOnce(url: string, method: string, parameters: unknown[], signal: AbortSignal): Promise<unknown> {
-  const { protocol, hostname, port, pathname } = new URL(url);
-  const secure = protocol === 'https:';
-  const end = new AbortController();
-  return new Promise<unknown>((resolve, reject) => {
-    const options = {
-      host: hostname.replace(/^\[|\]$/g, ''),
-      port: port === '' ? (secure ? 443 : 80) : Number(port),
-      path: pathname,
-      headers: { Connection: 'close' },
-      agent: boundedAgent(secure, () => reject(new OversizeError())),
-      // The library's types do not know that all options reach `http.request`.
-      signal: AbortSignal.any([signal, end.signal]),
-    };
-    const client = secure ? xmlrpc.createSecureClient(options) : xmlrpc.createClient(options);
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-    client.methodCall(method, parameters, (error: unknown, value: unknown) => {
-      if (error) reject(error);
-      else resolve(value);
-    });
-  }).finally(() => {
-    // An answer that was given up must not go on arriving.
-    end.abort();
-  });
-}
-
-/** The library writes CDATA and escapes only the first `]]>` in it: a session string could leave its element. */
-class EscapedString extends xmlrpc.CustomType {
-  override tagName = 'string';
-}
-
-class OversizeError extends Error {}
-
-/** The library collects a reply without a bound, so the bound is where its bytes arrive. */
-function boundedAgent(secure: boolean, onOversize: () => void): HttpAgent {
-  const agent = secure ? new HttpsAgent({ keepAlive: false }) : new HttpAgent({ keepAlive: false });
-  const connect = agent.createConnection.bind(agent);
-  agent.createConnection = (options, callback): Duplex => {
-    const socket = connect(options, callback) as Duplex;
-    let received = 0;
-    socket.on('data', (chunk: Buffer) => {
-      received += chunk.length;
-      if (received > MAX_REPLY_BYTES) onOversize();
-    });
-    return socket;
-  };
-  return agent;
-}
-
 /** The value of `[true, value, …]`; a refusal becomes an error with oned's own words and code. */
 function replyValue(reply: unknown): string {
   if (!Array.isArray(reply))
@@ -154,52 +96,3 @@ function failureOf(error: unknown, url: string): GatewayError {
   }
   return new GatewayError('oned-nonsense', { detail: `${where}: the answer is not XML-RPC` });
 }
-
-/** What of the library's parser is put right below. */
-interface Deserializer {
-  readonly error: unknown;
-  readonly parser: {
-    write(chunk: unknown): boolean;
-    readonly _parser: { readonly tags: readonly unknown[] };
-  };
-  deserializeMethodResponse(stream: unknown, callback: unknown): void;
-  onOpentag(node: unknown): void;
-  onDone(): void;
-  onError(error: unknown): void;
-}
-
-/**
- * The library's parser throws in events that nobody can catch, which would end the process: for an empty `<fault>`,
- * for a reference to a character that there is not. Closing tags cost it the depth of the open ones each. What it
- * throws becomes a failed call, what is too deep as well, and after that it parses nothing any more.
- */
-function guardDeserializer(): void {
-  const { prototype } = createRequire(import.meta.url)('xmlrpc/lib/deserializer') as {
-    prototype: Deserializer;
-  };
-  const { deserializeMethodResponse, onOpentag, onDone } = prototype;
-  const guarded = (deserializer: Deserializer, step: () => void) => {
-    try {
-      if (!deserializer.error) step();
-    } catch (error) {
-      deserializer.onError(error);
-    }
-  };
-  prototype.deserializeMethodResponse = function (stream, callback) {
-    const write = this.parser.write.bind(this.parser);
-    this.parser.write = (chunk) => {
-      guarded(this, () => write(chunk));
-      return true;
-    };
-    deserializeMethodResponse.call(this, stream, callback);
-  };
-  prototype.onOpentag = function (node) {
-    if (this.parser._parser.tags.length > MAX_REPLY_DEPTH) throw new Error('nested too deeply');
-    onOpentag.call(this, node);
-  };
-  prototype.onDone = function () {
-    guarded(this, () => onDone.call(this));
-  };
-}
-
-guardDeserializer();

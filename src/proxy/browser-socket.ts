@@ -140,7 +140,10 @@ export class BrowserSocket implements BrowserChannel {
     }
     if (!this.awaitsDrain || this.state !== 'open') return;
     // A ping or a pong may have been written meanwhile.
-    if (this.socket.writableLength > 0) return this.askForDrain();
+    if (this.socket.writableLength > 0) {
+      this.askForDrain();
+      return;
+    }
     this.awaitsDrain = false;
     this.events.drain();
   }

@@ -38,8 +38,10 @@ export function writeHeader(memory: Buffer, start: number, length: number): numb
 /** A Close frame; without a code where it is 1005, which must not be sent. */
 export function closeFrame(code: number, reason: string): Buffer {
   if (code === 1005) return Buffer.from([CLOSE, 0]);
-  const text = Buffer.from(reason).subarray(0, MAX_REASON_BYTES);
-  return Buffer.concat([Buffer.from([CLOSE, 2 + text.length, code >>> 8, code & 0xff]), text]);
+  const text = Buffer.alloc(MAX_REASON_BYTES);
+  // Whole characters only.
+  const length = text.write(reason);
+  return Buffer.concat([Buffer.from([CLOSE, 2 + length, code >>> 8, code & 0xff]), text.subarray(0, length)]);
 }
 
 export function pingFrame(): Buffer {

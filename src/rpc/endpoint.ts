@@ -5,7 +5,7 @@ import express, { type NextFunction, type Request, type Response } from 'express
 import { clientAddress, type TrustedProxies } from '../client-address.js';
 import type { IssueConsole } from '../console/issue.js';
 import { type GatewayError, toGatewayError } from '../errors.js';
-import { httpLimits, limitServer, requestPath } from '../http-limits.js';
+import { httpLimits, limitReply, limitServer, requestPath } from '../http-limits.js';
 import type { Logger } from '../log.js';
 import { userOf } from '../oned/session-string.js';
 import { newRef } from '../ref.js';
@@ -112,10 +112,12 @@ function goneSignal(response: Response): AbortSignal {
 }
 
 function sendXml(response: Response, xml: string): void {
+  limitReply(response);
   response.status(200).set('Content-Type', 'text/xml; charset=utf-8').send(Buffer.from(xml));
 }
 
 function sendText(response: Response, status: number, text: string): void {
+  limitReply(response);
   // What is left of the request's body is not worth reading.
   response.status(status).set('Connection', 'close').type('text/plain').send(`${text}\n`);
 }

@@ -75,7 +75,7 @@ export async function answerRequest(
 /** A 32-bit integer in any of the types that portals use, or a text of digits. */
 function vmIdOf(value: RpcValue): number {
   const integer = value.type === 'string' ? decodeInteger(value.text) : value;
-  if (integer.type !== 'int' || Math.abs(integer.value) > MAX_INT) {
+  if (integer.type !== 'int' || integer.value > MAX_INT || integer.value < -MAX_INT - 1) {
     throw wrongParameters('The second parameter, the VM id, is no integer in range');
   }
   return integer.value;

@@ -84,12 +84,16 @@ class TcpConnection implements TargetConnection {
 
   write(bytes: Buffer): boolean {
     if (this.over) return true;
-    this.socket.write(bytes);
-    return this.socket.writableLength <= TARGET_QUEUE_BYTES;
+    const { socket } = this;
+    // What has to wait must not keep a much larger read alive.
+    const copied = socket.writableLength > 0 && bytes.length < bytes.buffer.byteLength / 2;
+    socket.write(copied ? Buffer.from(bytes) : bytes);
+    return socket.writableLength <= TARGET_QUEUE_BYTES;
   }
 
   end(): void {
     this.over = true;
+    if (this.socket.closed) return;
     const giveUp = setTimeout(() => this.socket.destroy(), END_TIMEOUT_MS);
     this.socket.once('close', () => clearTimeout(giveUp));
     this.socket.destroySoon();

@@ -264,9 +264,8 @@ describe('a disk that is full', () => {
       fill(disk);
       for (let times = 0; times < 5; times++) expect(await call()).toEqual(refused);
       expect(files()).toEqual(before);
-      expect(child.stdout()).toMatch(
-        /"code":"store-failed","reason":"the token's file cannot be written: ENOSPC"/,
-      );
+      const line = /"code":"store-failed","reason":"the token's file cannot be written: ENOSPC"/;
+      await waitFor(() => line.test(child.stdout()), { what: 'its line in the log' });
 
       for (const name of readdirSync(disk).filter((file) => file.startsWith('filler')))
         rmSync(join(disk, name));
@@ -284,7 +283,7 @@ describe('a disk that is full', () => {
     writeFileSync(theirs, 'a file in the place of the directory');
     expect(await call()).toEqual(refused);
     expect(readdirSync(state)).toEqual([]);
-    expect(child.stdout()).toContain('store-failed');
+    await waitFor(() => child.stdout().includes('store-failed'), { what: 'its line in the log' });
     expect(files).toThrow();
   });
 });

@@ -596,10 +596,7 @@ describe('public_url and vnc_proxy_support_wss', () => {
     expect(await xml()).toContain(`<WSS>${support !== 'no'}</WSS>`);
 
     let reloads = 0;
-    for (const publicUrl of [
-      'https://cloud.example:8443/vnc/',
-      ...(support === 'no' ? ['http://cloud.example'] : []),
-    ]) {
+    for (const publicUrl of ['https://cloud.example:8443/vnc/', 'http://cloud.example']) {
       writeFileSync(join(own.oneLocation, 'etc/vnctoken-server.conf'), ownConfig(publicUrl));
       own.signal('SIGHUP');
       reloads++;
@@ -609,7 +606,7 @@ describe('public_url and vnc_proxy_support_wss', () => {
           what: 'the reload',
         },
       );
-      const secure = publicUrl.startsWith('https');
+      const secure = publicUrl.startsWith('https') || support !== 'no';
       const told = await ask();
       expect([told['wss'], told['Wss']]).toEqual([secure, secure]);
       const prefix = `${publicUrl.replace(/\/$/, '')}/console/#token=`;
@@ -750,7 +747,7 @@ describe('a peer that takes its time', () => {
     for (const [index, { socket }] of idle.entries())
       if (index % 2 === 0)
         socket.write('POST /RPC2 HTTP/1.1\r\nHost: x\r\nContent-Length: 400\r\n\r\n<methodCall>');
-    await within(expectToken(service.rawCall(goodBody)), { what: 'the answer', deadlineMs: 3000 });
+    await within(expectToken(service.rawCall(goodBody)), { what: 'the answer', deadlineMs: 8000 });
     expect(idle.every(({ ended }) => !ended())).toBe(true);
     for (const { socket } of idle) socket.destroy();
   });

@@ -36,7 +36,7 @@ const rules: [part: string, mayImport: string[]][] = [
 
 /** The files in which a package may be known; its API is wrapped there. */
 const packages: Record<string, RegExp> = {
-  xmlrpc: /^oned\/client\.ts$/,
+  xmlrpc: /^oned\/xmlrpc-call\.ts$/,
   'fast-xml-parser': /^xml\.ts$/,
   pino: /^log\.ts$/,
   yaml: /^config\/file\.ts$/,

@@ -130,6 +130,20 @@ describe('a turnstile', () => {
     expect(whoIsIn(visitors)).toBe('xxxx.');
   });
 
+  it('lets nobody overtake those who wait, not even when it has just got more places', async () => {
+    let places = 1;
+    const turnstile = new Turnstile(() => places);
+    const visitors = [visit(turnstile), visit(turnstile)];
+    await settle();
+    places = 2;
+    visitors.push(visit(turnstile));
+    await settle();
+    expect(whoIsIn(visitors)).toBe('x..');
+    visitors[0]?.leave();
+    await settle();
+    expect(whoIsIn(visitors)).toBe('xxx');
+  });
+
   it('is empty after a crowd in which many gave up', async () => {
     const turnstile = new Turnstile(() => 3);
     const impatience = Array.from({ length: 200 }, () => new AbortController());
