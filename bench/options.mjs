@@ -57,7 +57,7 @@ export function parseOptions(argv) {
   const profile = values['cpu-prof'];
   return {
     rounds,
-    aimSeconds: values.quick ? 0.25 : 1.1,
+    aimSeconds: values.quick ? 0.25 : 1,
     idleSessions: values.quick ? 1_000 : 5_000,
     callMilliseconds: values.quick ? 700 : 2_000,
     only,

@@ -28,22 +28,32 @@ function othersSeconds() {
   return parseBusySeconds(readFileSync('/proc/stat', 'latin1')) - cpuSeconds(process.pid).total;
 }
 
-/**
- * Measures again while others disturb.
- * @template T
- * @param {() => Promise<T>} work
- * @returns {Promise<T & { others: number }>} with the share of a core that others used meanwhile
- */
-export async function quietly(work) {
-  /** @type {(T & { others: number })[]} */
-  const results = [];
-  for (;;) {
-    const [before, startedAt] = [othersSeconds(), performance.now()];
-    const result = await work();
-    const others = Math.max(0, ((othersSeconds() - before) * 1000) / (performance.now() - startedAt));
-    results.push({ ...result, others });
-    if (others <= quietEnough || results.length === maxAttempts) break;
-    await sleep(pauseMs);
+/** Measures again what others disturbed. */
+export class Patience {
+  #repeatsLeft;
+
+  /** @param {number} maxRepeats of all measurements together, so that a busy machine does not make a run endless */
+  constructor(maxRepeats) {
+    this.#repeatsLeft = maxRepeats;
   }
-  return results.reduce((best, one) => (one.others < best.others ? one : best));
+
+  /**
+   * @template T
+   * @param {() => Promise<T>} work
+   * @returns {Promise<T & { others: number }>} with the share of a core that others used meanwhile
+   */
+  async measure(work) {
+    /** @type {(T & { others: number })[]} */
+    const results = [];
+    for (;;) {
+      const [before, startedAt] = [othersSeconds(), performance.now()];
+      const result = await work();
+      const others = Math.max(0, ((othersSeconds() - before) * 1000) / (performance.now() - startedAt));
+      results.push({ ...result, others });
+      if (others <= quietEnough || results.length === maxAttempts || this.#repeatsLeft === 0) break;
+      this.#repeatsLeft--;
+      await sleep(pauseMs);
+    }
+    return results.reduce((best, one) => (one.others < best.others ? one : best));
+  }
 }

@@ -5,7 +5,7 @@ import { measureIdle } from './idle.mjs';
 import { measureIssue, measureOned } from './issue.mjs';
 import { loads } from './load.mjs';
 import { calibrate, check, measure } from './measure.mjs';
-import { quietly } from './quiet.mjs';
+import { Patience } from './quiet.mjs';
 
 /** @typedef {import('./load.mjs').Sample} Sample */
 /** @typedef {import('./options.mjs').Plan} Plan */
@@ -15,6 +15,9 @@ import { quietly } from './quiet.mjs';
 
 /** Of a peer that has a process for each. */
 const maxProcessSessions = 100;
+/** Memory does not vary as times do, and filling a relay takes a while. */
+const maxIdleRounds = 3;
+const repeatsPerRound = 8;
 /** Of the sessions that are measured afterwards. */
 const warmUpShare = 0.4;
 
@@ -26,6 +29,7 @@ export class Run {
   #plan;
   #stage;
   #tell;
+  #patience;
 
   /**
    * @param {Plan} plan
@@ -36,6 +40,7 @@ export class Run {
     this.#plan = plan;
     this.#stage = stage;
     this.#tell = tell;
+    this.#patience = new Patience(plan.rounds * repeatsPerRound);
   }
 
   async execute() {
@@ -50,7 +55,7 @@ export class Run {
       );
       this.#tell(`round ${round + 1} of ${rounds}`);
       await this.#measureLoads(inTurn, round);
-      if (this.#wants('idle')) await this.#measureIdle(inTurn, round);
+      if (this.#wants('idle') && round < maxIdleRounds) await this.#measureIdle(inTurn, round);
       if (this.#wants('issue')) await this.#measureIssue(inTurn, round);
     }
     for (const { peer } of running) await peer.stop();
@@ -88,7 +93,9 @@ export class Run {
     for (const load of this.#wantedLoads()) {
       for (const { kind, peer } of running) {
         const units = this.#units.get(`${load.name} ${kind.name}`) ?? load.first;
-        const measured = await quietly(() => measure(this.#stage.generator, peer, load, units));
+        const measured = await this.#patience.measure(() =>
+          measure(this.#stage.generator, peer, load, units),
+        );
         this.samples.push({ load: load.name, peer: kind.name, round, ...measured });
       }
     }
@@ -117,14 +124,16 @@ export class Run {
   async #measureIssue(running, round) {
     const { generator, onedPort } = this.#stage;
     const { callMilliseconds: milliseconds } = this.#plan;
-    const direct = await quietly(() => measureOned(generator, onedPort, milliseconds));
+    const direct = await this.#patience.measure(() => measureOned(generator, onedPort, milliseconds));
     this.samples.push({ load: 'issue', peer: 'oned', round, ...direct });
     for (const { kind, peer } of running) {
       const { pid, rpcPort } = peer;
       if (rpcPort === undefined) continue;
       // Unmeasured at first: neither is a service that has just been started.
       if (round === 0) await measureIssue(generator, { pid, rpcPort }, milliseconds);
-      const issued = await quietly(() => measureIssue(generator, { pid, rpcPort }, milliseconds));
+      const issued = await this.#patience.measure(() =>
+        measureIssue(generator, { pid, rpcPort }, milliseconds),
+      );
       this.samples.push({ load: 'issue', peer: kind.name, round, ...issued });
     }
   }

@@ -2,9 +2,13 @@
 // What always holds: a client cannot choose its own address, for only entries that trusted proxies added count.
 import { BlockList, isIP } from 'node:net';
 
+const MAX_KNOWN = 1000;
+
 /** Addresses and networks whose X-Forwarded-For is believed. */
 export class TrustedProxies {
   private readonly list = new BlockList();
+  /** Asked several times for each connection, mostly about the same few proxies. */
+  private readonly known = new Map<string, boolean>();
 
   /** @param networks `10.0.0.1`, `10.0.0.0/8`, `::1`, … as checked by the configuration */
   constructor(networks: readonly string[]) {
@@ -17,7 +21,13 @@ export class TrustedProxies {
   }
 
   has(address: string): boolean {
-    return isIP(address) !== 0 && this.list.check(address, familyOf(address));
+    let trusted = this.known.get(address);
+    if (trusted === undefined) {
+      trusted = isIP(address) !== 0 && this.list.check(address, familyOf(address));
+      if (this.known.size >= MAX_KNOWN) this.known.clear();
+      this.known.set(address, trusted);
+    }
+    return trusted;
   }
 }
 

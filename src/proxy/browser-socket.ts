@@ -119,6 +119,8 @@ export class BrowserSocket implements BrowserChannel {
   /** The browser ended TCP: after a Close that is right, without one it is code 1006. */
   private ended(): void {
     const early = this.state === 'open';
+    // Ended by us already, and now by both.
+    if (this.state === 'ending') return;
     this.state = 'ending';
     this.socket.end();
     this.guard(END_TIMEOUT_MS);

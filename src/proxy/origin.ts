@@ -16,6 +16,9 @@ const HOST = /^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/;
 export function originAllowed(origin: string, host: string | undefined, settings: OriginSettings): boolean {
   const { publicUrl, allowedOrigins } = settings;
   if (allowedOrigins.includes('*')) return true;
+  // The usual case: the page was loaded from where its console is opened.
+  if (host !== undefined && (origin === `https://${host}` || origin === `http://${host}`))
+    return HOST.test(host);
   if (!URL.canParse(origin)) return false;
   const { protocol, hostname, port, origin: normalized } = new URL(origin);
   if (!Object.hasOwn(DEFAULT_PORTS, protocol)) return false;

@@ -149,7 +149,7 @@ export class Session {
     if (this.finished) return false;
     this.finished = true;
     clearInterval(this.pingTimer);
-    this.setUp?.end();
+    this.setUp?.giveUp();
     this.setUp = undefined;
     this.target?.end();
     const { bytesToBrowser = 0, bytesToTarget = 0 } = this.relay ?? {};
@@ -199,8 +199,14 @@ class SetUp {
     return this.greeting;
   }
 
+  /** The target is there. */
   end(): void {
     clearTimeout(this.deadline);
+  }
+
+  /** Nobody waits for the target any more. */
+  giveUp(): void {
+    this.end();
     this.abort.abort();
   }
 }

@@ -3,6 +3,7 @@
 import { connect, type Socket } from 'node:net';
 import { causeOf, GatewayError } from '../errors.js';
 import { TARGET_QUEUE_BYTES } from '../high-water.js';
+import { rememberedLookup } from './names.js';
 import { HEAD_ROOM, ReadMemory } from './read-memory.js';
 import type { ConnectTarget, TargetConnection, TargetEvents } from './transport.js';
 
@@ -46,6 +47,7 @@ class TcpConnection implements TargetConnection {
     this.socket = connect({
       host,
       port,
+      lookup: rememberedLookup,
       noDelay: true,
       keepAlive: true,
       keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS,

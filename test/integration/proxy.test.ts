@@ -122,6 +122,26 @@ describe('a refused token', () => {
   });
 });
 
+describe('a target', () => {
+  it('is found by its name, the second time from memory', async () => {
+    const { target } = await consoles.console(greet);
+    const token = await consoles.tokenFor('localhost', target.port);
+    for (let i = 0; i < 2; i++) {
+      const webSocket = await consoles.open(token);
+      expect((await webSocket.waitForData(12)).toString()).toBe(rfbGreeting);
+    }
+  });
+
+  it('whose name nobody knows is 1011, and the log says why', async () => {
+    const token = await consoles.tokenFor('nosuchhost.invalid', 5900);
+    const webSocket = await consoles.open(token);
+    expect((await webSocket.closeFrame()).code).toBe(1011);
+    const told = ({ reason }: LogLine) =>
+      /nosuchhost\.invalid:5900: (ENOTFOUND|EAI_AGAIN)/.test(String(reason));
+    await consoles.service.waitForLog(told, 'the reason');
+  });
+});
+
 describe('a slow side', () => {
   it('of browsers stops the target from being read, in bounded memory', async () => {
     let sent = 0;

@@ -1,0 +1,24 @@
+// The log's second fence: fields that have a secret's name are not written, wherever they stand.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { openLog } from '../../src/log.ts';
+import { temporaryFolder } from '../support/folder.ts';
+
+it('writes no field with the name of a secret, and everything else as it is', async () => {
+  const file = join(temporaryFolder(), 'x.log');
+  const { logger, close } = openLog(file, 2);
+  const fields = {
+    ref: 'ABC',
+    token: 'secret1',
+    target: { host: 'h', port: 1, passwd: 'secret2' },
+    list: ['a'],
+  };
+  logger.info(fields, 'a line');
+  logger.debug('not at this level');
+  await close();
+  const line = JSON.parse(readFileSync(file, 'utf8'));
+  expect(line).toMatchObject({ level: 'info', ref: 'ABC', list: ['a'], msg: 'a line', token: '[secret]' });
+  expect(line.target).toEqual({ host: 'h', port: 1, passwd: '[secret]' });
+  expect(fields.token).toBe('secret1');
+});
