@@ -23,7 +23,12 @@ let token: string;
 beforeAll(async () => {
   const { server } = await makePki();
   consoles = await startConsoles({
-    flags: { vnc_proxy_support_wss: 'yes', vnc_proxy_cert: server.cert, vnc_proxy_key: server.key },
+    flags: {
+      workers: 1,
+      vnc_proxy_support_wss: 'yes',
+      vnc_proxy_cert: server.cert,
+      vnc_proxy_key: server.key,
+    },
   });
   token = await consoles.tokenFor('127.0.0.1', await startTarget());
 });

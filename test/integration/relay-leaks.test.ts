@@ -238,7 +238,7 @@ async function startTargets(): Promise<Targets> {
 
 describe('a service', () => {
   it('has as many descriptors after twenty thousand connects as before, and hardly more memory', async () => {
-    const consoles = await startConsoles({ flags: { debug_level: 0 } });
+    const consoles = await startConsoles({ flags: { workers: 1, debug_level: 0 } });
     const { portOf, connections } = await startTargets();
     const tokens = new Map<TargetKind, string>();
     for (const [kind, port] of Object.entries(portOf) as [TargetKind, number][]) {

@@ -59,7 +59,7 @@ async function openSessions(
 
 /** Once around, so that what every process needs for its work is not counted. */
 async function warmedUp(): Promise<Consoles> {
-  const consoles = await startConsoles();
+  const consoles = await startConsoles({ flags: { workers: 1 } });
   const { token } = await consoles.console(greet);
   for (const { socket } of await openSessions(consoles, token)) socket.destroy();
   return consoles;
