@@ -45,9 +45,9 @@ export function decodeReceipt(receipt) {
   return { bytes: Number(receipt.readBigUInt64BE(0)), digest: receipt.subarray(8, receiptBytes) };
 }
 
-/** What floods consist of, again and again. No power of two divides its length, so no lost buffer goes unseen. */
+/** What floods consist of, again and again: about 64 KiB, as VNC servers write. Its period divides no buffer. */
 export const floodBlock = Buffer.from(
-  Array.from({ length: 251 * 1021 }, (_none, index) => (index * 7 + (index >> 8)) % 251),
+  Array.from({ length: 251 * 261 }, (_none, index) => (index * 7 + (index >> 8)) % 251),
 );
 
 /**

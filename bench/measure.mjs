@@ -50,7 +50,19 @@ export async function check(generator, peer, load) {
 }
 
 /**
- * Warms the peer up, and finds out how many units keep it busy for long enough.
+ * What a relay that is a program of a just-in-time compiler needs before it is as fast as it will be for weeks.
+ * @param {import('./helper.mjs').Helper} generator
+ * @param {import('./peer.mjs').Peer} peer
+ * @param {import('./load.mjs').Load} load
+ * @param {number} share of the load's warm-up
+ */
+export async function warmUp(generator, { address }, load, share) {
+  const units = Math.round((load.warmUp ?? 0) * share);
+  if (units > 0) await generator.ask(load.order, { ...load.with, address, units }, deadlineMs);
+}
+
+/**
+ * Finds out how many units keep the peer busy for long enough.
  * @param {import('./helper.mjs').Helper} generator
  * @param {import('./peer.mjs').Peer} peer
  * @param {import('./load.mjs').Load} load

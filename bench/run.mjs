@@ -4,7 +4,7 @@
 import { measureIdle } from './idle.mjs';
 import { measureIssue, measureOned } from './issue.mjs';
 import { loads } from './load.mjs';
-import { calibrate, check, measure } from './measure.mjs';
+import { calibrate, check, measure, warmUp } from './measure.mjs';
 import { Patience } from './quiet.mjs';
 
 /** @typedef {import('./load.mjs').Sample} Sample */
@@ -18,6 +18,8 @@ const maxProcessSessions = 100;
 /** Memory does not vary as times do, and filling a relay takes a while. */
 const maxIdleRounds = 3;
 const repeatsPerRound = 8;
+/** Times as long as it is measured. */
+const issueWarmUp = 4;
 /** Of the sessions that are measured afterwards. */
 const warmUpShare = 0.4;
 
@@ -77,6 +79,8 @@ export class Run {
       this.#tell(`checking and warming up: ${load.name}`);
       for (const { kind, peer } of running) {
         await check(generator, peer, load);
+        // A process for each connection begins anew each time.
+        if (!kind.processEach) await warmUp(generator, peer, load, this.#plan.aimSeconds);
         this.#units.set(
           `${load.name} ${kind.name}`,
           await calibrate(generator, peer, load, this.#plan.aimSeconds),
@@ -130,7 +134,7 @@ export class Run {
       const { pid, rpcPort } = peer;
       if (rpcPort === undefined) continue;
       // Unmeasured at first: neither is a service that has just been started.
-      if (round === 0) await measureIssue(generator, { pid, rpcPort }, milliseconds);
+      if (round === 0) await measureIssue(generator, { pid, rpcPort }, milliseconds * issueWarmUp);
       const issued = await this.#patience.measure(() =>
         measureIssue(generator, { pid, rpcPort }, milliseconds),
       );

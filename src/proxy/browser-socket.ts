@@ -33,6 +33,9 @@ export class BrowserSocket implements BrowserChannel {
     violation: (code, what) => {
       const told = this.state === 'open';
       this.close(code, what);
+      // Nothing more is understood, not even the answer to that Close: TCP ends when it has gone out.
+      this.state = 'ending';
+      this.socket.end();
       if (told) this.events.left(`the browser broke the protocol: ${what} (close code ${code})`);
     },
   });

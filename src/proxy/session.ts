@@ -2,7 +2,7 @@
 // What always holds: finish() is the only end; it runs once, releases every timer, listener and socket, and writes
 // the one log line with reason, bytes and length.
 import { toGatewayError } from '../errors.js';
-import { EARLY_BYTES } from '../high-water.js';
+import { EARLY_BYTES, QUEUED_PIECES } from '../high-water.js';
 import type { Logger } from '../log.js';
 import type { Grant } from '../tokens/grant.js';
 import { checkGreeting } from '../transport/greeting.js';
@@ -183,7 +183,7 @@ class SetUp {
   }
 
   get heldBack(): boolean {
-    return this.earlyBytes > EARLY_BYTES;
+    return this.earlyBytes > EARLY_BYTES || this.early.length > QUEUED_PIECES;
   }
 
   /** @returns false: the browser has sent enough for now */

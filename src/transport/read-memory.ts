@@ -9,6 +9,15 @@ export const HEAD_ROOM = 16;
 /** Returned pieces that are kept for the next borrower; more are left to the garbage collector. */
 const MAX_FREE = 16;
 
+/** A read of so much looks like the middle of a stream; after a smaller one the piece is given back. */
+const KEEP_FROM_BYTES = 16 * 1024;
+
+/**
+ * Node reads into the piece that it was told at the last read, so a session that falls silent in the middle of a stream
+ * keeps a large one. When so many are lent, they are given back after every read that did not fill them.
+ */
+const MAX_KEPT = 256;
+
 interface Piece {
   readonly memory: Buffer;
   /** The same without its head room: where the kernel writes. */
@@ -16,6 +25,7 @@ interface Piece {
 }
 
 const free: Piece[] = [];
+let lent = 0;
 
 export class ReadMemory {
   private readonly small = createPiece(SMALL_READ_BYTES);
@@ -39,8 +49,8 @@ export class ReadMemory {
    */
   adapt(bytes: number, inUse: boolean): void {
     if (this.large === undefined) {
-      if (bytes === SMALL_READ_BYTES) this.large = free.pop() ?? createPiece(LARGE_READ_BYTES);
-    } else if (bytes <= SMALL_READ_BYTES) {
+      if (bytes === SMALL_READ_BYTES) this.large = borrow();
+    } else if (bytes < (lent > MAX_KEPT ? LARGE_READ_BYTES : KEEP_FROM_BYTES)) {
       if (inUse) this.leaving = this.large;
       else giveBack(this.large);
       this.large = undefined;
@@ -62,12 +72,20 @@ export class ReadMemory {
 
   /** Lets go of what is borrowed and may be in use: the garbage collector knows when it is not. */
   abandon(): void {
+    if (this.leaving !== undefined) lent--;
+    if (this.large !== undefined) lent--;
     this.leaving = undefined;
     this.large = undefined;
   }
 }
 
+function borrow(): Piece {
+  lent++;
+  return free.pop() ?? createPiece(LARGE_READ_BYTES);
+}
+
 function giveBack(piece: Piece): void {
+  lent--;
   if (free.length < MAX_FREE) free.push(piece);
 }
 

@@ -2,7 +2,7 @@
 // What always holds: the kernel reads into memory that we chose, and not again before that memory is free.
 import { connect, type Socket } from 'node:net';
 import { causeOf, GatewayError } from '../errors.js';
-import { TARGET_QUEUE_BYTES } from '../high-water.js';
+import { QUEUED_PIECES, TARGET_QUEUE_BYTES } from '../high-water.js';
 import { rememberedLookup } from './names.js';
 import { HEAD_ROOM, ReadMemory } from './read-memory.js';
 import type { ConnectTarget, TargetConnection, TargetEvents } from './transport.js';
@@ -11,6 +11,7 @@ import type { ConnectTarget, TargetConnection, TargetEvents } from './transport.
 const KEEP_ALIVE_DELAY_MS = 60_000;
 /** How long a target may take to read the last bytes of a browser that has left. */
 const END_TIMEOUT_MS = 5_000;
+const NOTHING = Buffer.alloc(0);
 
 export const connectTcp: ConnectTarget = ({ host, port }, signal) =>
   new Promise<TargetConnection>((resolve, reject) => {
@@ -39,6 +40,8 @@ class TcpConnection implements TargetConnection {
   /** The last read, as long as it is in use: the memory that it lies in, and its length. */
   private heldMemory: Buffer | undefined;
   private heldBytes = 0;
+  /** Writes that the kernel has not taken yet. */
+  private queuedPieces = 0;
   private over = false;
   private wasReset = false;
 
@@ -70,9 +73,7 @@ class TcpConnection implements TargetConnection {
   start(events: TargetEvents): void {
     this.events = events;
     this.socket.on('end', () => this.tellEnd('the target closed the connection'));
-    this.socket.on('drain', () => {
-      if (!this.over) events.drain();
-    });
+    this.socket.on('drain', () => this.drained());
     // What came before anybody listened.
     if (this.heldMemory !== undefined && this.handOn(this.heldMemory, this.heldBytes)) this.resume();
   }
@@ -90,7 +91,15 @@ class TcpConnection implements TargetConnection {
     // What has to wait must not keep a much larger read alive.
     const copied = socket.writableLength > 0 && bytes.length < bytes.buffer.byteLength / 2;
     socket.write(copied ? Buffer.from(bytes) : bytes);
-    return socket.writableLength <= TARGET_QUEUE_BYTES;
+    if (socket.writableLength === 0) {
+      this.queuedPieces = 0;
+      return true;
+    }
+    this.queuedPieces++;
+    if (socket.writableLength <= TARGET_QUEUE_BYTES && this.queuedPieces <= QUEUED_PIECES) return true;
+    // Below its high-water mark a stream does not say when it has drained, unless it is asked.
+    if (!socket.writableNeedDrain) socket.write(NOTHING, () => this.drained());
+    return false;
   }
 
   end(): void {
@@ -122,6 +131,11 @@ class TcpConnection implements TargetConnection {
   private handOn(memory: Buffer, bytes: number): boolean {
     if (this.over || this.events === undefined) return false;
     return this.events.data(memory, HEAD_ROOM, HEAD_ROOM + bytes);
+  }
+
+  private drained(): void {
+    this.queuedPieces = 0;
+    if (!this.over) this.events?.drain();
   }
 
   private tellEnd(why: string): void {

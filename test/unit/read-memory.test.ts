@@ -19,7 +19,7 @@ const inUse = true;
 const taken = false;
 
 describe('memory for reads', () => {
-  it('is small until a read fills it, then large until a read would have fitted a small one', async () => {
+  it('is small until a read fills it, then large until a read that looks like the end of a stream', async () => {
     const { ReadMemory } = await freshMemory();
     const memory = new ReadMemory();
     expect(memory.room).toHaveLength(SMALL_READ_BYTES);
@@ -27,9 +27,9 @@ describe('memory for reads', () => {
     expect(memory.room).toHaveLength(SMALL_READ_BYTES);
     memory.adapt(SMALL_READ_BYTES, taken);
     expect(memory.room).toHaveLength(LARGE_READ_BYTES);
-    memory.adapt(SMALL_READ_BYTES + 1, taken);
+    memory.adapt(16 * 1024, taken);
     expect(memory.room).toHaveLength(LARGE_READ_BYTES);
-    memory.adapt(SMALL_READ_BYTES, taken);
+    memory.adapt(16 * 1024 - 1, taken);
     expect(memory.room).toHaveLength(SMALL_READ_BYTES);
   });
 
@@ -88,7 +88,7 @@ describe('memory for reads', () => {
   it('that was abandoned is never lent again', async () => {
     const { ReadMemory } = await freshMemory();
     const abandoned = new Set<Buffer>();
-    for (const bytes of [SMALL_READ_BYTES + 1, 1]) {
+    for (const bytes of [LARGE_READ_BYTES - 1, 1]) {
       const one = new ReadMemory();
       one.adapt(SMALL_READ_BYTES, taken);
       abandoned.add(one.memory);
@@ -120,6 +120,23 @@ describe('memory for reads', () => {
     const kept = borrow().filter(({ memory }) => pieces.has(memory)).length;
     expect(kept).toBeGreaterThan(0);
     expect(kept * LARGE_READ_BYTES).toBeLessThanOrEqual(4 * 1024 * 1024);
+  });
+
+  it('is given back after every read that did not fill it, when very much is lent', async () => {
+    const { ReadMemory } = await freshMemory();
+    const borrowers = Array.from({ length: 300 }, () => new ReadMemory());
+    for (const one of borrowers) one.adapt(SMALL_READ_BYTES, taken);
+    for (const one of borrowers) one.adapt(LARGE_READ_BYTES - 1, taken);
+    const kept = () => borrowers.filter(({ room }) => room.length === LARGE_READ_BYTES).length;
+    expect(kept()).toBe(256);
+    // A stream that fills its reads goes on all the same.
+    const busy = new ReadMemory();
+    for (const bytes of [SMALL_READ_BYTES, LARGE_READ_BYTES]) busy.adapt(bytes, taken);
+    expect(busy.room).toHaveLength(LARGE_READ_BYTES);
+    // What was abandoned does not count any more, nor what was given back.
+    for (const [index, one] of borrowers.entries()) index % 2 === 0 ? one.abandon() : one.release();
+    busy.adapt(LARGE_READ_BYTES - 1, taken);
+    expect(busy.room).toHaveLength(LARGE_READ_BYTES);
   });
 
   it('has one user a piece after any sequence of reads', async () => {
