@@ -10,6 +10,8 @@
  * @property {number} step units are multiples of it
  * @property {number} first units of the first try, small enough for the slowest peer
  * @property {number} checked units of the run that compares every byte
+ * @property {number} [leadIn] share of the units that is done unmeasured right before, 0.2 without: other loads make a
+ * just-in-time compiler forget
  * @property {number} [warmUp] units before the first try, where one measurement is too short for a compiler
  */
 /** @typedef {'screen' | 'paste' | 'keys' | 'echo' | 'connect'} LoadName */

@@ -6,6 +6,7 @@ import { settledCpuSeconds } from './cpu-time.mjs';
 /** @typedef {{ units: number, seconds: number, user: number, system: number, p50?: number, p99?: number }} Measured */
 
 const deadlineMs = 120_000;
+const defaultLeadIn = 0.2;
 /** So far a try may grow at once: the first ones run before the peer is warm. */
 const maxGrowth = 20;
 /** An enough long measurement, as a share of the aim. */
@@ -32,6 +33,8 @@ export async function withCpuSeconds(pid, work) {
  * @returns {Promise<Measured>}
  */
 export async function measure(generator, { pid, address }, load, units) {
+  const leadIn = roundTo(load.step, units * (load.leadIn ?? defaultLeadIn));
+  await generator.ask(load.order, { ...load.with, address, units: leadIn }, deadlineMs);
   return withCpuSeconds(pid, async () => {
     const result = await generator.ask(load.order, { ...load.with, address, units }, deadlineMs);
     return { .../** @type {{ seconds: number }} */ (result), units };
@@ -76,8 +79,16 @@ export async function calibrate(generator, peer, load, aimSeconds) {
     // A peer that waits more than it works is not to make the run endless.
     const growth = Math.min(aimSeconds / Math.max(cpu, 0.001), (4 * aimSeconds) / seconds);
     if (cpu >= goodEnough * aimSeconds || growth < 1.5) {
-      return Math.max(load.first, Math.round((units * growth) / load.step) * load.step);
+      return Math.max(load.first, roundTo(load.step, units * growth));
     }
-    units = Math.round((units * Math.min(growth, maxGrowth)) / load.step) * load.step;
+    units = roundTo(load.step, units * Math.min(growth, maxGrowth));
   }
+}
+
+/**
+ * @param {number} step
+ * @param {number} units
+ */
+function roundTo(step, units) {
+  return Math.max(1, Math.round(units / step)) * step;
 }
