@@ -33,6 +33,14 @@ const goals = /** @type {readonly Goal[]} */ ([
 const issueShare = 0.9;
 const enoughCallsPerSecond = 1_000;
 
+/** Of idle sessions; with fewer, what a heap happens to hold outweighs them. */
+const enoughSessions = 2_500;
+
+/** @param {Sample} sample */
+function isEnough({ load, units }) {
+  return load !== 'idle' || units >= enoughSessions;
+}
+
 /**
  * The median of a metric of a peer.
  * @param {readonly Sample[]} samples
@@ -66,7 +74,7 @@ export function callRate(samples, peer) {
  */
 export function judge(samples) {
   const verdicts = goals.map(({ metric, title, of = 'thisProxy', against, atMost }) => {
-    const own = medianOf(samples, metric, of);
+    const own = medianOf(samples.filter(isEnough), metric, of);
     const other = against === undefined ? 1 : medianOf(samples, metric, against);
     const measured = own === undefined || other === undefined ? undefined : own / other;
     const limit = `at most ${Number(atMost.toPrecision(3))}`;

@@ -51,8 +51,17 @@ async function bench(plan, folder) {
   if (plan.complete) updateDocument(document, text);
 }
 
+function readPlan() {
+  try {
+    return parseOptions(process.argv.slice(2));
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : error}\n`);
+    process.exit(2);
+  }
+}
+
 async function main() {
-  const plan = parseOptions(process.argv.slice(2));
+  const plan = readPlan();
   if (plan === undefined) return void process.stdout.write(usage);
   const folder = mkdtempSync(join(tmpdir(), 'vnctoken-bench-'));
   let ending = false;

@@ -20,8 +20,8 @@ const maxIdleRounds = 3;
 const repeatsPerRound = 8;
 /** Times as long as it is measured. */
 const issueWarmUp = 4;
-/** Of the sessions that are measured afterwards. */
-const warmUpShare = 0.4;
+/** Opened and closed before sessions are weighed, so that what every relay needs anyway is there. */
+const warmUpSessions = 2_000;
 
 export class Run {
   /** @type {Sample[]} */
@@ -115,7 +115,8 @@ export class Run {
         this.#plan.idleSessions,
         kind.processEach ? maxProcessSessions : Number.POSITIVE_INFINITY,
       );
-      const amounts = { sessions: units, warmUp: Math.ceil(units * warmUpShare) };
+      const warmUp = kind.processEach ? units : warmUpSessions;
+      const amounts = { sessions: units, warmUp };
       const bytes = await measureIdle(this.#stage.generator, await this.#stage.start(kind), amounts);
       this.samples.push({ load: 'idle', peer: kind.name, round, units, bytes });
     }
