@@ -22,7 +22,6 @@ export class BrowserSocket implements BrowserChannel {
   private pausedByOwner = false;
   private pausedByPongs = false;
   private awaitsDrain = false;
-  private why = 'the browser vanished';
   private readonly reader = new FrameReader({
     payload: (bytes) => {
       if (this.state === 'open') this.events.data(bytes);
@@ -60,7 +59,8 @@ export class BrowserSocket implements BrowserChannel {
       .on('end', () => this.ended())
       .on('close', () => {
         clearTimeout(this.timer);
-        events.closed(this.why);
+        // Where it left in order, that was told before; this is what remains.
+        events.closed('the browser vanished');
       });
   }
 

@@ -9,6 +9,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { makePki } from '../support/certificates.ts';
 import { type Consoles, startConsoles } from '../support/consoles.ts';
 import { atEnd } from '../support/lifetime.ts';
+import { type Random, seededRandom } from '../support/random.ts';
 import { rfbGreeting } from '../support/vnc-target.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -32,19 +33,6 @@ beforeAll(async () => {
   });
   token = await consoles.tokenFor('127.0.0.1', await startTarget());
 });
-
-type Random = (below: number) => number;
-
-/** Reproducible, unlike Math.random (mulberry32). */
-function seededRandom(seed: number): Random {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) % below;
-  };
-}
 
 /** A counter of 32 bits that begins somewhere else for every seed, its words spread over all values. */
 function sequenceBytes(seed: number, offset: number, length: number): Buffer {

@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import * as ws from 'ws';
 import { FrameReader } from '../../src/proxy/frame-reader.ts';
 import { unmask, unmaskBytes } from '../../src/proxy/unmask.ts';
+import { type Random, seededRandom } from '../support/random.ts';
 import { closePayload, type FrameOptions, frame, opcode } from '../support/ws-client.ts';
 
 interface WsReceiver {
@@ -74,19 +75,6 @@ async function readWithWs(bytes: Buffer): Promise<Outcome> {
   // Errors of a stream are told a moment later.
   await new Promise(setImmediate);
   return { payload: Buffer.concat(pieces), events };
-}
-
-type Random = (below: number) => number;
-
-/** Reproducible, unlike Math.random (mulberry32). */
-function seededRandom(seed: number): Random {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) % below;
-  };
 }
 
 /** As ws sends it from a browser's side. */
