@@ -48,7 +48,7 @@ export const loads = [
     step: 1,
     first: 40,
     checked: 20,
-    warmUp: 4_000,
+    warmUp: 12_000,
   },
 ];
 

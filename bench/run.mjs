@@ -18,8 +18,8 @@ const maxProcessSessions = 100;
 /** Memory does not vary as times do, and filling a relay takes a while. */
 const maxIdleRounds = 3;
 const repeatsPerRound = 8;
-/** Times as long as it is measured. */
-const issueWarmUp = 4;
+/** Times as long as it is measured: so many parts take a share in a call that the compiler is busy for long. */
+const issueWarmUp = 12;
 /** Opened and closed before sessions are weighed, so that what every relay needs anyway is there. */
 const warmUpSessions = 2_000;
 

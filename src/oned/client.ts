@@ -38,22 +38,24 @@ export class OnedClient {
    */
   async vmInfo(session: SessionString, vmId: number, signal: AbortSignal): Promise<VmFacts> {
     const { url, timeoutMs } = this.settings();
-    const deadline = AbortSignal.timeout(timeoutMs);
-    const either = AbortSignal.any([deadline, signal]);
+    const end = new AbortController();
+    const deadline = setTimeout(() => {
+      const detail = `no answer from oned within ${timeoutMs / 1000} s (oned_timeout)`;
+      end.abort(new GatewayError('oned-timeout', { detail }));
+    }, timeoutMs);
+    const gone = () => end.abort(new GatewayError('caller-gone'));
+    if (signal.aborted) gone();
+    signal.addEventListener('abort', gone);
     try {
-      const reply = await this.turnstile.pass(either, () =>
-        callOnce(url, 'one.vm.info', [new EscapedString(session), vmId], either),
+      const reply = await this.turnstile.pass(end.signal, () =>
+        callOnce(url, 'one.vm.info', [new EscapedString(session), vmId], end.signal),
       );
       return parseVm(replyValue(reply));
     } catch (error) {
-      if (error instanceof GatewayError) throw error;
-      if (deadline.aborted) {
-        throw new GatewayError('oned-timeout', {
-          detail: `no answer from oned within ${timeoutMs / 1000} s (oned_timeout)`,
-        });
-      }
-      if (signal.aborted) throw new GatewayError('caller-gone');
-      throw failureOf(error, url);
+      throw error instanceof GatewayError ? error : failureOf(error, url);
+    } finally {
+      clearTimeout(deadline);
+      signal.removeEventListener('abort', gone);
     }
   }
 }

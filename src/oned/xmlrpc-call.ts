@@ -1,8 +1,7 @@
 // The only place that speaks `xmlrpc`: one call, one connection, with a bound on the reply and an end at the signal.
-// What always holds: a call settles once, whatever the library or the other side does.
-import { Agent as HttpAgent } from 'node:http';
-import { Agent as HttpsAgent } from 'node:https';
-import type { Duplex } from 'node:stream';
+// What always holds: a call settles once, whatever the library or the other side does, and then has no connection.
+import { connect as connectTcp, isIP, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import xmlrpc from 'xmlrpc';
 import { guardDeserializer } from './deserializer-guard.js';
 
@@ -24,26 +23,35 @@ export function callOnce(
 ): Promise<unknown> {
   const { protocol, hostname, port, pathname } = new URL(url);
   const secure = protocol === 'https:';
-  const end = new AbortController();
+  const host = hostname.replace(/^\[|\]$/g, '');
+  let connection: Socket | undefined;
+  let giveUp: (() => void) | undefined;
   return new Promise<unknown>((resolve, reject) => {
+    signal.throwIfAborted();
+    giveUp = () => reject(signal.reason);
+    signal.addEventListener('abort', giveUp);
     const options = {
-      host: hostname.replace(/^\[|\]$/g, ''),
+      host,
       port: port === '' ? (secure ? 443 : 80) : Number(port),
       path: pathname,
       headers: { Connection: 'close' },
-      agent: boundedAgent(secure, () => reject(new OversizeError())),
-      // The library's types do not know that all options reach `http.request`.
-      signal: AbortSignal.any([signal, end.signal]),
+      // Without an agent: the connection is this call's alone. The library's types do not know that all options
+      // reach `http.request`.
+      createConnection: ({ host, port }: { host: string; port: number }) => {
+        connection = secure ? connectTls({ host, port, ...serverName(host) }) : connectTcp({ host, port });
+        bindReply(connection, () => reject(new OversizeError()));
+        return connection;
+      },
     };
     const client = secure ? xmlrpc.createSecureClient(options) : xmlrpc.createClient(options);
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
     client.methodCall(method, parameters, (error: unknown, value: unknown) => {
       if (error) reject(error);
       else resolve(value);
     });
   }).finally(() => {
+    if (giveUp !== undefined) signal.removeEventListener('abort', giveUp);
     // An answer that was given up must not go on arriving.
-    end.abort();
+    connection?.destroy();
   });
 }
 
@@ -54,18 +62,16 @@ export class EscapedString extends xmlrpc.CustomType {
 
 export class OversizeError extends Error {}
 
+/** An address is no server name (RFC 6066 section 3). */
+function serverName(host: string): { servername?: string } {
+  return isIP(host) === 0 ? { servername: host } : {};
+}
+
 /** The library collects a reply without a bound, so the bound is where its bytes arrive. */
-function boundedAgent(secure: boolean, onOversize: () => void): HttpAgent {
-  const agent = secure ? new HttpsAgent({ keepAlive: false }) : new HttpAgent({ keepAlive: false });
-  const connect = agent.createConnection.bind(agent);
-  agent.createConnection = (options, callback): Duplex => {
-    const socket = connect(options, callback) as Duplex;
-    let received = 0;
-    socket.on('data', (chunk: Buffer) => {
-      received += chunk.length;
-      if (received > MAX_REPLY_BYTES) onOversize();
-    });
-    return socket;
-  };
-  return agent;
+function bindReply(connection: Socket, onOversize: () => void): void {
+  let received = 0;
+  connection.on('data', (chunk: Buffer) => {
+    received += chunk.length;
+    if (received > MAX_REPLY_BYTES) onOversize();
+  });
 }

@@ -1,6 +1,6 @@
 // WebSocket frames of a browser in, payload and control events out (RFC 6455 section 5), strictly.
 // What always holds: nothing is collected but a header and a control frame, at most 139 bytes; payload is unmasked in
-// the buffer it came in and handed on at once, small frames of one read gathered into one piece.
+// the buffer it came in and handed on at once, all of one read in one piece.
 import {
   CONTROL,
   closeProblem,
@@ -27,8 +27,8 @@ export interface FrameEvents {
   violation(code: number, what: string): void;
 }
 
-/** Longer pieces are cheaper to pass on alone than to move. */
-const GATHER_UP_TO = 1024;
+/** Longer ones are unmasked by words where they lie, and moved after that. */
+const UNMASK_AND_MOVE_UP_TO = 1024;
 
 export class FrameReader {
   private readonly events: FrameEvents;
@@ -127,17 +127,21 @@ export class FrameReader {
   private readPayload(chunk: Buffer, from: number, to: number): void {
     const length = to - from;
     if (length === 0) return;
-    if (this.gatheredTo === this.gatheredFrom) {
-      unmask(chunk, from, to, this.mask, this.seen);
-      this.gatheredFrom = from;
-      this.gatheredTo = to;
-    } else if (length <= GATHER_UP_TO) {
-      unmaskBytes(chunk, from, to, this.gatheredTo, this.mask, this.seen);
+    const { gatheredFrom, gatheredTo } = this;
+    const gathered = gatheredTo - gatheredFrom;
+    if (gathered > 0 && length <= UNMASK_AND_MOVE_UP_TO) {
+      unmaskBytes(chunk, from, to, gatheredTo, this.mask, this.seen);
+      this.gatheredTo += length;
+      return;
+    }
+    unmask(chunk, from, to, this.mask, this.seen);
+    // Moving the shorter part over the header between them costs less than passing on twice.
+    if (gathered > length) {
+      chunk.copyWithin(gatheredTo, from, to);
       this.gatheredTo += length;
     } else {
-      this.flush(chunk);
-      unmask(chunk, from, to, this.mask, this.seen);
-      this.gatheredFrom = from;
+      chunk.copyWithin(from - gathered, gatheredFrom, gatheredTo);
+      this.gatheredFrom = from - gathered;
       this.gatheredTo = to;
     }
   }

@@ -1,12 +1,21 @@
 // The files of one token: ours, named by the token's hash, and the one that websockify reads.
 // What always holds: a file appears whole, by rename, or not at all; ours holds neither token nor password.
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, open, readdir, readFile, rename, rm, unlink } from 'node:fs/promises';
+import * as fs from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { z } from 'zod';
 import { causeOf, StartError } from '../errors.js';
 import type { Grant } from './grant.js';
 import { fingerprint, type Token, type TokenHash } from './token.js';
+
+// Not `fs/promises`: its file handles cost as much again as the work itself, and every token takes two files.
+const open = promisify(fs.open);
+const write = promisify(fs.write);
+const close = promisify(fs.close);
+const rename = promisify(fs.rename);
+const unlink = promisify(fs.unlink);
+const { chmod, mkdir, readdir, readFile } = fs.promises;
 
 /** Of our own state folder, under OpenNebula's. */
 const STATE_FOLDER = 'vnctoken';
@@ -37,6 +46,9 @@ export interface TokenFilesOptions {
 export class TokenFiles {
   private readonly folder: string;
   private readonly websockifyFolder: string | undefined;
+  /** Of this process alone, for two may be running for a moment. */
+  private readonly temporaryPrefix = `.tmp-${randomBytes(12).toString('hex')}-`;
+  private temporaryFiles = 0;
 
   constructor({ stateFolder, websockifyFolderName }: TokenFilesOptions) {
     this.folder = join(stateFolder, STATE_FOLDER);
@@ -114,13 +126,15 @@ export class TokenFiles {
    * half-written ones too.
    */
   private async writeWhole(path: string, content: string): Promise<void> {
-    const temporary = join(this.folder, `.tmp-${randomBytes(12).toString('hex')}`);
+    const temporary = join(this.folder, `${this.temporaryPrefix}${++this.temporaryFiles}`);
     try {
+      const bytes = Buffer.from(content);
       const file = await open(temporary, 'wx', 0o600);
       try {
-        await file.writeFile(content);
+        const { bytesWritten } = await write(file, bytes);
+        if (bytesWritten < bytes.length) throw Object.assign(new Error('short write'), { code: 'ENOSPC' });
       } finally {
-        await file.close();
+        await close(file);
       }
       await rename(temporary, path);
     } catch (error) {
@@ -135,7 +149,9 @@ function websockifyName(hash: TokenHash, { vmId }: Grant): string {
 }
 
 async function removeFile(path: string): Promise<void> {
-  await rm(path, { force: true });
+  await unlink(path).catch((error: unknown) => {
+    if (causeOf(error) !== 'ENOENT') throw error;
+  });
 }
 
 /** @param scratch a folder on the same file system, where the trial file is made */
@@ -143,7 +159,7 @@ async function prepareFolder(folder: string, setting: string, scratch: string): 
   const trial = `.tmp-${randomBytes(12).toString('hex')}`;
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    await (await open(join(scratch, trial), 'wx', 0o600)).close();
+    await close(await open(join(scratch, trial), 'wx', 0o600));
     await rename(join(scratch, trial), join(folder, trial));
     await unlink(join(folder, trial));
   } catch (error) {

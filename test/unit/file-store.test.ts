@@ -21,38 +21,52 @@ const disk = vi.hoisted(() => ({
   failure: (_call: string, _path: string): string | undefined => undefined,
 }));
 
-vi.mock('node:fs/promises', async (load) => {
-  const original = await load<typeof import('node:fs/promises')>();
+vi.mock('node:fs', async (load) => {
+  const original = await load<typeof import('node:fs')>();
+  const { promisify } = await import('node:util');
+  const paths = new Map<number, string>();
   const attempt = async <T>(call: string, path: unknown, run: () => Promise<T>): Promise<T> => {
     disk.calls.push(`${call} ${String(path)}`);
     const code = disk.failure(call, String(path));
     if (code !== undefined) throw Object.assign(new Error(`${code}: ${call}`), { code });
     return run();
   };
+  /** A function with a callback that `promisify` takes for what this one is. */
+  const replace = <A extends unknown[], T>(work: (...all: A) => Promise<T>) =>
+    Object.assign(() => {}, { [promisify.custom]: work });
+  const open = promisify(original.open);
+  const write = promisify(original.write);
+  const close = promisify(original.close);
+  const rename = promisify(original.rename);
+  const unlink = promisify(original.unlink);
+  const { promises } = original;
   return {
     ...original,
-    open: (path: string, flags: string, mode: number) =>
+    open: replace((path: string, flags: string, mode: number) =>
       attempt('open', path, async () => {
-        const file = await original.open(path, flags, mode);
-        const writeFile = file.writeFile.bind(file);
-        const close = file.close.bind(file);
-        file.writeFile = async (content) => {
-          // A full disk takes a part first.
-          if (disk.failure('write', path) !== undefined) await writeFile(String(content).slice(0, 10));
-          await attempt('write', path, () => writeFile(content));
-        };
-        file.close = async () => {
-          await close();
-          await attempt('close', path, () => Promise.resolve());
-        };
+        const file = await open(path, flags, mode);
+        paths.set(file, path);
         return file;
       }),
-    rename: (from: string, to: string) => attempt('rename', to, () => original.rename(from, to)),
-    unlink: (path: string) => attempt('unlink', path, () => original.unlink(path)),
-    rm: (path: string, options: object) => attempt('rm', path, () => original.rm(path, options)),
-    readFile: (path: string) => attempt('read', path, () => original.readFile(path)),
-    readdir: (path: string) => attempt('readdir', path, () => original.readdir(path)),
-    mkdir: (path: string, options: object) => attempt('mkdir', path, () => original.mkdir(path, options)),
+    ),
+    write: replace(async (file: number, bytes: Buffer) => {
+      const path = paths.get(file) ?? '';
+      // A full disk takes a part first.
+      if (disk.failure('write', path) !== undefined) await write(file, bytes.subarray(0, 10));
+      return attempt('write', path, () => write(file, bytes));
+    }),
+    close: replace(async (file: number) => {
+      await close(file);
+      await attempt('close', paths.get(file), () => Promise.resolve());
+    }),
+    rename: replace((from: string, to: string) => attempt('rename', to, () => rename(from, to))),
+    unlink: replace((path: string) => attempt('unlink', path, () => unlink(path))),
+    promises: {
+      ...promises,
+      readFile: (path: string) => attempt('read', path, () => promises.readFile(path)),
+      readdir: (path: string) => attempt('readdir', path, () => promises.readdir(path)),
+      mkdir: (path: string, options: object) => attempt('mkdir', path, () => promises.mkdir(path, options)),
+    },
   };
 });
 
@@ -155,7 +169,7 @@ describe('a token that was stored', () => {
     const store = await openStore();
     disk.calls.length = 0;
     const token = await stored(store);
-    const own = expect.stringMatching(new RegExp(`^\\w+ ${stateFolder()}/\\.tmp-[0-9a-f]{24}$`));
+    const own = expect.stringMatching(new RegExp(`^\\w+ ${stateFolder()}/\\.tmp-[0-9a-f]{24}-\\d+$`));
     expect(disk.calls).toEqual([
       ...[own, own, own, `rename ${stateFile(token)}`],
       ...[own, own, own, `rename ${websockifyFile(token)}`],
@@ -183,7 +197,7 @@ describe('a token that was stored', () => {
   it('is used although the disk keeps the file, which goes at the next use', async () => {
     const store = await openStore();
     const token = await stored(store);
-    disk.failure = (call) => (call === 'rm' ? 'EROFS' : undefined);
+    disk.failure = (call) => (call === 'unlink' ? 'EROFS' : undefined);
     expect(await claim(store, token)).toEqual(grant());
     await waitFor(() => warnings.length > 0, { what: 'the warning' });
     expect(warnings).toEqual([expect.objectContaining({ cause: 'EROFS' })]);
@@ -219,8 +233,8 @@ describe('a token that expires', () => {
     const store = await openStore();
     const token = await stored(store);
     now += hour;
-    disk.failure = (call) => (call === 'rm' ? 'EROFS' : undefined);
-    const attempts = () => disk.calls.filter((call) => call.startsWith('rm ')).length;
+    disk.failure = (call) => (call === 'unlink' ? 'EROFS' : undefined);
+    const attempts = () => disk.calls.filter((call) => call.startsWith('unlink ')).length;
     disk.calls.length = 0;
     await waitFor(
       () => {
@@ -247,7 +261,7 @@ describe('a token that expires', () => {
     const stuck = await stored(store);
     const others = [await stored(store), await stored(store)];
     now += hour;
-    disk.failure = (call, path) => (call === 'rm' && path === stateFile(stuck) ? 'EPERM' : undefined);
+    disk.failure = (call, path) => (call === 'unlink' && path === stateFile(stuck) ? 'EPERM' : undefined);
     await waitFor(
       () => {
         sweep();
