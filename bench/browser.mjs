@@ -10,6 +10,7 @@ import { closeFrame, FrameReader, maskedFrame, pongFrame } from './frames.mjs';
  * @typedef {object} Address
  * @property {number} port
  * @property {string} [path] path and query of the WebSocket; none: plain TCP
+ * @property {readonly string[]} [paths] more of them, each with a token of its own
  */
 
 const host = '127.0.0.1';

@@ -17,9 +17,22 @@ function describe({ port }) {
     Array.from({ length: 30 }, (_none, index) => [`COUNTER_${index}`, index * 997]),
   );
   const graphics = attributes({ LISTEN: '0.0.0.0', PORT: port, TYPE: 'VNC' });
+  const permissions = [
+    'OWNER_U',
+    'OWNER_M',
+    'OWNER_A',
+    'GROUP_U',
+    'GROUP_M',
+    'GROUP_A',
+    'OTHER_U',
+    'OTHER_M',
+    'OTHER_A',
+  ]
+    .map((name) => `<${name}>${/OWNER_[UM]/.test(name) ? 1 : 0}</${name}>`)
+    .join('');
   const vm =
     '<VM><ID>0</ID><UID>0</UID><GID>0</GID><UNAME>oneadmin</UNAME><GNAME>oneadmin</GNAME><NAME>bench</NAME>' +
-    '<STATE>3</STATE><LCM_STATE>3</LCM_STATE><DEPLOY_ID>one-0</DEPLOY_ID>' +
+    `<PERMISSIONS>${permissions}</PERMISSIONS><STATE>3</STATE><LCM_STATE>3</LCM_STATE><DEPLOY_ID>one-0</DEPLOY_ID>` +
     `<MONITORING>${attributes(monitoring)}</MONITORING>` +
     `<TEMPLATE>${attributes({ CPU: 1, MEMORY: 128 })}<GRAPHICS>${graphics}</GRAPHICS></TEMPLATE>` +
     '<USER_TEMPLATE></USER_TEMPLATE><HISTORY_RECORDS><HISTORY><OID>0</OID><SEQ>0</SEQ>' +

@@ -17,7 +17,10 @@ import { parseArgs } from 'node:util';
  */
 
 const loadNames = ['screen', 'paste', 'keys', 'echo', 'connect', 'idle', 'issue'];
-const peerNames = ['thisProxy', 'twoWorkers', 'plainWs', 'websockify', 'haproxy'];
+const peerNames = [
+  ...['thisProxy', 'twoWorkers', 'plainWs', 'websockify', 'haproxy'],
+  ...['memoryStore', 'redisStore', 'sealedStore'],
+];
 
 export const usage = `npm run bench -- [options]
 

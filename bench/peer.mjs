@@ -4,7 +4,7 @@
 import { findCommand } from './child-process.mjs';
 import { startHaproxy } from './peers/haproxy.mjs';
 import { startPlainWs } from './peers/plain-ws.mjs';
-import { startThisProxy, takesFlags } from './peers/this-proxy.mjs';
+import { startThisProxy } from './peers/this-proxy.mjs';
 import { startWebsockify } from './peers/websockify.mjs';
 
 /**
@@ -12,6 +12,7 @@ import { startWebsockify } from './peers/websockify.mjs';
  * @property {number} targetPort
  * @property {number} onedPort
  * @property {number | undefined} core
+ * @property {number | undefined} targetCore where everything lives that is not measured
  * @property {string} folder
  * @property {readonly string[]} nodeFlags for peers that are Node programs
  * @property {string} command path of the peer's program, where it is not Node
@@ -25,7 +26,9 @@ import { startWebsockify } from './peers/websockify.mjs';
  * @property {() => Promise<void>} stop
  */
 
-/** @typedef {'thisProxy' | 'twoWorkers' | 'plainWs' | 'websockify' | 'haproxy'} PeerName */
+/** @typedef {'thisProxy' | 'twoWorkers' | 'plainWs' | 'websockify' | 'haproxy' | StorePeer} PeerName */
+/** This proxy with its tokens elsewhere.
+ * @typedef {'memoryStore' | 'redisStore' | 'sealedStore'} StorePeer */
 
 /**
  * @typedef {object} PeerKind
@@ -33,35 +36,51 @@ import { startWebsockify } from './peers/websockify.mjs';
  * @property {string} title
  * @property {string} [needs] the program that must be installed
  * @property {boolean} [processEach] a process for each session: fewer of them, and more patience
+ * @property {readonly string[]} [loads] the only ones that it takes part in, shown in a table of their own
  * @property {(surroundings: Surroundings) => Promise<Peer>} start
  */
 
+/** What a store has to do with. */
+const storeLoads = ['connect', 'issue'];
+
 /** @type {readonly PeerKind[]} */
 const kinds = [
-  { name: 'thisProxy', title: 'this proxy', start: (surroundings) => startThisProxy(surroundings, 1) },
+  { name: 'thisProxy', title: 'this proxy', start: (surroundings) => startThisProxy(surroundings) },
   {
     name: 'twoWorkers',
     title: 'this proxy, 2 workers',
-    start: (surroundings) => startThisProxy(surroundings, 2),
+    start: (surroundings) => startThisProxy(surroundings, { workers: 2 }),
   },
   { name: 'plainWs', title: 'plain `ws`', start: startPlainWs },
   { name: 'websockify', title: 'websockify', needs: 'websockify', processEach: true, start: startWebsockify },
   { name: 'haproxy', title: 'HAProxy, TCP', needs: 'haproxy', start: startHaproxy },
+  {
+    name: 'memoryStore',
+    title: 'memory',
+    loads: storeLoads,
+    start: (surroundings) => startThisProxy(surroundings, { store: 'memory' }),
+  },
+  {
+    name: 'redisStore',
+    title: 'redis',
+    needs: 'redis-server',
+    loads: storeLoads,
+    start: (surroundings) => startThisProxy(surroundings, { store: 'redis' }),
+  },
+  {
+    name: 'sealedStore',
+    title: 'sealed',
+    loads: storeLoads,
+    start: (surroundings) => startThisProxy(surroundings, { store: 'sealed' }),
+  },
 ];
 
-/**
- * @param {string} folder
- * @returns {{ present: PeerKind[], absent: string[] }} absent: why, a sentence each
- */
-export function choosePeers(folder) {
-  /** @type {string[]} */
-  const absent = [];
-  const present = kinds.filter(({ name, title, needs }) => {
-    if (needs !== undefined && findCommand(needs) === undefined) absent.push(`${title} is not installed.`);
-    else if (name === 'twoWorkers' && !takesFlags(folder, ['--workers', '2']))
-      absent.push(`${title}: this version has no workers.`);
-    else return true;
-    return false;
-  });
-  return { present, absent };
+/** @returns {{ present: PeerKind[], absent: string[] }} absent: why, a sentence each */
+export function choosePeers() {
+  const installed = (/** @type {PeerKind} */ { needs }) =>
+    needs === undefined || findCommand(needs) !== undefined;
+  return {
+    present: kinds.filter(installed),
+    absent: kinds.filter((kind) => !installed(kind)).map(({ title }) => `${title} is not installed.`),
+  };
 }

@@ -10,9 +10,10 @@ import { shortNumber, spread } from './statistics.mjs';
 
 /**
  * @param {readonly Sample[]} samples
- * @param {readonly PeerKind[]} kinds
+ * @param {readonly PeerKind[]} all
  */
-export function reportTables(samples, kinds) {
+export function reportTables(samples, all) {
+  const kinds = all.filter(({ loads }) => loads === undefined);
   const measured = metrics.filter(({ load }) => samples.some((sample) => sample.load === load));
   const value = (/** @type {string} */ metric, /** @type {PeerKind} */ { name }) =>
     medianOf(samples, metric, name) ?? Number.NaN;
@@ -37,6 +38,9 @@ export function reportTables(samples, kinds) {
       ),
     );
   }
+  const stores = storeLines(samples, all);
+  if (stores.length > 1)
+    parts.push('### By store', table(['`token_store`', 'connect, CPU µs', 'tokens a second'], stores));
   const calls = callLines(samples, kinds);
   if (calls.length > 0)
     parts.push('### Tokens issued', table(['8 callers at a time', 'calls a second'], calls));
@@ -77,6 +81,21 @@ function callLines(samples, kinds) {
     const rate = callRate(samples, peer);
     return rate === undefined ? [] : [[title, shortNumber(rate)]];
   });
+}
+
+/**
+ * This proxy, one worker, with its tokens in each of the stores.
+ * @param {readonly Sample[]} samples
+ * @param {readonly PeerKind[]} kinds
+ */
+function storeLines(samples, kinds) {
+  return kinds
+    .filter(({ name, loads }) => loads !== undefined || name === 'thisProxy')
+    .map(({ name, title }) => [
+      name === 'thisProxy' ? 'file' : title,
+      shortNumber(medianOf(samples, 'connect', name) ?? Number.NaN),
+      shortNumber(callRate(samples, name) ?? Number.NaN),
+    ]);
 }
 
 /**

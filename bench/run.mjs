@@ -7,6 +7,12 @@ import { loads } from './load.mjs';
 import { calibrate, check, measure, warmUp } from './measure.mjs';
 import { Patience } from './quiet.mjs';
 
+/** @param {string} load */
+const takesPart =
+  (load) =>
+  (/** @type {Running} */ { kind }) =>
+    kind.loads?.includes(load) ?? true;
+
 /** @typedef {import('./load.mjs').Sample} Sample */
 /** @typedef {import('./options.mjs').Plan} Plan */
 /** @typedef {import('./peer.mjs').PeerKind} PeerKind */
@@ -77,7 +83,7 @@ export class Run {
     const { generator } = this.#stage;
     for (const load of this.#wantedLoads()) {
       this.#tell(`checking and warming up: ${load.name}`);
-      for (const { kind, peer } of running) {
+      for (const { kind, peer } of running.filter(takesPart(load.name))) {
         await check(generator, peer, load);
         // A process for each connection begins anew each time.
         if (!kind.processEach) await warmUp(generator, peer, load, this.#plan.aimSeconds);
@@ -95,7 +101,7 @@ export class Run {
    */
   async #measureLoads(running, round) {
     for (const load of this.#wantedLoads()) {
-      for (const { kind, peer } of running) {
+      for (const { kind, peer } of running.filter(takesPart(load.name))) {
         const units = this.#units.get(`${load.name} ${kind.name}`) ?? load.first;
         const measured = await this.#patience.measure(() =>
           measure(this.#stage.generator, peer, load, units),
@@ -110,7 +116,7 @@ export class Run {
    * @param {number} round
    */
   async #measureIdle(running, round) {
-    for (const { kind } of running) {
+    for (const { kind } of running.filter(takesPart('idle'))) {
       const units = Math.min(
         this.#plan.idleSessions,
         kind.processEach ? maxProcessSessions : Number.POSITIVE_INFINITY,

@@ -30,9 +30,9 @@ export async function setStage({ peers, nodeFlags }, { cores }, folder) {
   const targetPort = Number(await target.ask('port'));
   const onedPort = Number(await oned.ask('port'));
   await oned.ask('describe', { port: targetPort });
-  const { present, absent } = choosePeers(folder);
+  const { present, absent } = choosePeers();
   const kinds = present.filter(({ name }) => peers.length === 0 || peers.includes(name));
-  const around = { targetPort, onedPort, core: cores.proxy, folder, nodeFlags };
+  const around = { targetPort, onedPort, core: cores.proxy, targetCore: cores.target, folder, nodeFlags };
   return {
     generator,
     onedPort,

@@ -1,21 +1,15 @@
-// The composition root: builds every part from the settings, starts and stops them in order.
+// The composition root: control plane and data plane from the settings, started and stopped in order.
 // What always holds: all listeners are up before start() returns, and a start that fails leaves nothing running.
-import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { availableParallelism } from 'node:os';
-import { TrustedProxies } from './client-address.js';
+import { openAudit } from './audit.js';
 import { Supervisor } from './cluster/supervisor.js';
 import type { Loaded } from './config/load.js';
 import { type OptionName, optionNames, optionOf, type Settings } from './config/options.js';
-import { createIssue } from './console/issue.js';
-import { createRedeem } from './console/redeem.js';
+import { doorOf } from './console/gate.js';
+import { ControlPlane } from './control-plane.js';
 import { type DataPlane, LocalDataPlane } from './data-plane.js';
-import { listen } from './listen.js';
 import type { Log } from './log.js';
-import { OnedClient } from './oned/client.js';
-import { createEndpoint } from './rpc/endpoint.js';
-import { FileTokenStore } from './tokens/file-store.js';
-import { TokenFiles } from './tokens/token-files.js';
 
 export interface Addresses {
   readonly rpc: AddressInfo;
@@ -42,57 +36,25 @@ export interface App {
 const STOP_RESERVE_MS = 500;
 
 export function createApp(loaded: Loaded, log: Log): App {
-  const { logger } = log;
   let settings = loaded.settings;
-  let trustedProxies = new TrustedProxies(settings.trusted_proxies);
-  const stopping = new AbortController();
-
-  const store = new FileTokenStore({
-    files: new TokenFiles({
-      stateFolder: loaded.stateFolder,
-      websockifyFolderName: settings.websockify_files ? settings.token_folder_name : undefined,
-    }),
-    logger,
-    now: Date.now,
-  });
-  const oned = new OnedClient(() => ({
-    url: settings.one_xmlrpc,
-    timeoutMs: settings.oned_timeout * 1000,
-    connections: settings.oned_connections,
-  }));
-  const rpc = createEndpoint({
-    issue: createIssue({
-      oned,
-      store,
-      now: Date.now,
-      settings: () => ({ ttlMs: settings.token_ttl * 1000, consolePorts: settings.console_ports }),
-    }),
-    logger,
-    maxBodyBytes: settings.max_body,
-    settings: () => ({ publicUrl: settings.public_url, wss: tellsWss(settings), trustedProxies }),
-    stopping: stopping.signal,
-  });
-  const redeem = createRedeem(store);
-  const workers = workerCount(settings);
-  const dataPlane: DataPlane =
-    workers === 1
-      ? new LocalDataPlane(settings, redeem, logger)
-      : new Supervisor({ settings, workers, redeem, logger });
+  const audit = openAudit(settings.audit_file, log.logger);
+  const control = new ControlPlane(loaded, log.logger, audit.audit);
+  const dataPlane = createDataPlane(settings, control, log);
 
   const stop = async () => {
-    stopping.abort();
     const deadlineMs = Math.max(0, settings.stop_timeout * 1000 - STOP_RESERVE_MS);
-    await Promise.all([closeServer(rpc, deadlineMs), dataPlane.stop(deadlineMs)]);
-    await store.close();
+    // Sessions end before the store is closed, so that their tokens are given back.
+    await Promise.all([control.refuse(deadlineMs), dataPlane.stop(deadlineMs)]);
+    await control.close();
+    await audit.close();
   };
 
   return {
     start: async () => {
       try {
-        await store.open();
+        await control.open();
         const proxy = await dataPlane.start();
-        const rpcAddress = await listen(rpc, { host: settings.host, port: settings.port, setting: 'port' });
-        return { rpc: rpcAddress, proxy };
+        return { rpc: await control.listen(), proxy };
       } catch (error) {
         await stop();
         throw error;
@@ -100,23 +62,31 @@ export function createApp(loaded: Loaded, log: Log): App {
     },
     reload: async (next) => {
       const { effective, waiting } = withoutRestart(settings, next.settings);
+      const take = control.prepare(effective);
       await dataPlane.reload(effective);
+      take();
       settings = effective;
-      trustedProxies = new TrustedProxies(settings.trusted_proxies);
       log.setLevel(settings.debug_level);
       return waiting;
     },
     reopenLogs: () => {
       log.reopen();
+      audit.reopen();
       dataPlane.reopenLogs();
     },
     stop,
   };
 }
 
-/** Whether browsers can reach the proxy by TLS: under its public name, or else on its own port. */
-function tellsWss({ public_url: publicUrl, vnc_proxy_support_wss: wss }: Settings): boolean {
-  return publicUrl?.startsWith('https:') === true || wss !== 'no';
+function createDataPlane(settings: Settings, { gate }: ControlPlane, { logger }: Log): DataPlane {
+  const workers = workerCount(settings);
+  if (workers > 1) return new Supervisor({ settings, workers, gate, logger });
+  const plane: LocalDataPlane = new LocalDataPlane(
+    settings,
+    { open: (knock) => doorOf(gate, plane.place).open(knock), closed: (id, end) => gate.closed(id, end) },
+    logger,
+  );
+  return plane;
 }
 
 /** Without a proxy there is nothing to share among processes. */
@@ -133,16 +103,4 @@ function withoutRestart(before: Settings, next: Settings): { effective: Settings
     effective: { ...next, ...kept },
     waiting: fixed.filter((name) => JSON.stringify(before[name]) !== JSON.stringify(next[name])),
   };
-}
-
-/** Idle connections end at once, calls that are being answered at the deadline. */
-function closeServer(server: Server, deadlineMs: number): Promise<void> {
-  return new Promise((resolve) => {
-    const force = setTimeout(() => server.closeAllConnections(), deadlineMs);
-    server.close(() => {
-      clearTimeout(force);
-      resolve();
-    });
-    server.closeIdleConnections();
-  });
 }

@@ -1,9 +1,10 @@
 // The data plane: WebSockets and relay, built from the settings. It runs in the service's own process, or in each of
-// several workers; either way it knows of the control plane only the one question that it asks about a token.
+// several workers; either way it knows of the control plane only the door at which it asks about a token.
 import type { AddressInfo } from 'node:net';
 import { TrustedProxies } from './client-address.js';
 import type { Settings } from './config/options.js';
-import type { RedeemToken } from './console/redeem.js';
+import type { Door } from './console/gate.js';
+import type { SessionPlace } from './console/sessions.js';
 import type { Logger } from './log.js';
 import { ConsoleProxy } from './proxy/proxy.js';
 import { connectTcp } from './transport/tcp.js';
@@ -25,11 +26,11 @@ export class LocalDataPlane implements DataPlane {
   private trustedProxies: TrustedProxies;
   private readonly proxy: ConsoleProxy;
 
-  constructor(settings: Settings, redeem: RedeemToken, logger: Logger) {
+  constructor(settings: Settings, door: Door, logger: Logger) {
     this.settings = settings;
     this.trustedProxies = new TrustedProxies(settings.trusted_proxies);
     this.proxy = new ConsoleProxy({
-      redeem,
+      door,
       connect: connectTcp,
       logger,
       wss: settings.vnc_proxy_support_wss,
@@ -42,6 +43,11 @@ export class LocalDataPlane implements DataPlane {
         connectTimeoutMs: this.settings.proxy_connect_timeout * 1000,
       }),
     });
+  }
+
+  /** Where its sessions run. */
+  get place(): SessionPlace {
+    return this.proxy;
   }
 
   start(): Promise<AddressInfo[]> {

@@ -66,6 +66,24 @@ const errorKinds = {
     'info',
     true,
   ),
+  'token-in-use': kind(
+    OneCode.authorization,
+    429,
+    'This console is in use in another window',
+    'info',
+    true,
+  ),
+  'too-many-tokens': kind(OneCode.internal, 429, 'This VM has too many console links, try again later', 'warn', true),
+  'too-many-sessions': kind(OneCode.internal, 429, 'Too many consoles are open, close one first', 'warn', true),
+  'too-many-unknown-tokens': kind(
+    OneCode.internal,
+    429,
+    'Too many console links that are not valid, try again in a minute',
+    'warn',
+    true,
+  ),
+  'too-many-calls': kind(OneCode.internal, 429, 'Too many calls from this address, try again later', 'warn', true),
+  'too-many-logins': kind(OneCode.internal, 429, 'Too many failed logins, try again later', 'warn', true),
   // The upgrade
   'bad-upgrade': kind(OneCode.xmlRpcApi, 400, 'Not a valid WebSocket upgrade', 'info'),
   'bad-subprotocol': kind(

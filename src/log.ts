@@ -36,14 +36,15 @@ export interface Log {
 /**
  * Opens the log.
  * @param file path, or undefined for stdout
- * @throws StartError naming `log_file`
+ * @param setting that names the file
+ * @throws StartError naming the setting
  */
-export function openLog(file: string | undefined, debugLevel: number): Log {
+export function openLog(file: string | undefined, debugLevel: number, setting = 'log_file'): Log {
   if (file !== undefined) {
     try {
       closeSync(openSync(file, 'a', 0o640));
     } catch (error) {
-      throw new StartError(`log_file: cannot write ${file}: ${causeOf(error)}`);
+      throw new StartError(`${setting}: cannot write ${file}: ${causeOf(error)}`);
     }
   }
   const destination = pino.destination({
@@ -88,7 +89,11 @@ export function openLog(file: string | undefined, debugLevel: number): Log {
     close: () => {
       clearTimeout(flushing);
       closed ??= new Promise((resolve) => {
-        const giveUp = setTimeout(resolve, CLOSE_TIMEOUT_MS);
+        const giveUp = setTimeout(() => {
+          // On a full disk pino would try for ever to write what is left, as the process exits.
+          destination.destroy();
+          resolve();
+        }, CLOSE_TIMEOUT_MS);
         destination.once('close', () => {
           clearTimeout(giveUp);
           resolve();

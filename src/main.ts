@@ -4,7 +4,13 @@ import { readFileSync } from 'node:fs';
 import { isWorker, runWorker } from './cluster/worker.js';
 import { type CommandLine, parseCommandLine } from './config/command-line.js';
 import { effectiveText, helpText } from './config/help.js';
-import { ConfigError, type Loaded, loadSettings, processEnvironment } from './config/load.js';
+import {
+  ConfigError,
+  findControlSocket,
+  type Loaded,
+  loadSettings,
+  processEnvironment,
+} from './config/load.js';
 import { StartError } from './errors.js';
 import { checkStart, serve } from './serve.js';
 
@@ -31,6 +37,16 @@ async function run(commandLine: CommandLine): Promise<number> {
   if (commandLine.command === 'demo') {
     const { runDemo } = await import('./demo/demo.js');
     return runDemo({ check: commandLine.check, print, signal: stopSignal() });
+  }
+  const { command } = commandLine;
+  if (command === 'sessions' || command === 'tokens' || command === 'revoke') {
+    const { runControlCommand } = await import('./control/client.js');
+    // Whoever reads has seen enough (`| head`).
+    process.stdout.on('error', () => process.exit(EXIT.fine));
+    const path = findControlSocket({ ...commandLine, env: processEnvironment() });
+    const remark = (line: string) => complain(EXIT.fine, [line]);
+    await runControlCommand(path, { ...commandLine, command }, { print, remark });
+    return EXIT.fine;
   }
   const load = (): Loaded => loadSettings({ ...commandLine, env: processEnvironment() });
   const loaded = load();

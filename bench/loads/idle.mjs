@@ -13,8 +13,11 @@ let lost = 0;
  * @param {{ address: import('../browser.mjs').Address, units: number }} order units: sessions
  */
 export async function openIdle({ address, units }) {
+  const { paths = [] } = address;
+  let opened = 0;
   await forEach(units, parallel, async () => {
-    const browser = await Browser.open(address);
+    const path = paths[opened++ % paths.length] ?? address.path;
+    const browser = await Browser.open(path === undefined ? address : { ...address, path });
     browser.onFailure = () => lost++;
     open.push(browser);
   });

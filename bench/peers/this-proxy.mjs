@@ -1,55 +1,86 @@
 // @ts-check
 // This proxy as it is built and run: configuration by its command line, a token from its XML-RPC, a log in a file.
 // What always holds: nothing is set that an operator would not set.
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { startProcess } from '../child-process.mjs';
 import { callRequest, exchange } from '../loads/calls.mjs';
 import { freePort } from '../ports.mjs';
 import { canConnect, waitFor } from '../wait.mjs';
+import { startRedis } from './redis.mjs';
+
+/** @typedef {'file' | 'memory' | 'redis' | 'sealed'} StoreName */
 
 const mainFile = join(import.meta.dirname, '../../dist/main.js');
 
-/**
- * @param {string} folder for state
- * @param {readonly string[]} flags
- * @returns {boolean} whether this version knows them
- */
-export function takesFlags(folder, flags) {
-  if (!existsSync(mainFile)) throw new Error('dist/main.js is missing: npm run build');
-  const env = { ...process.env, ONE_LOCATION: folder };
-  return spawnSync(process.execPath, [mainFile, 'check-config', ...flags], { env }).status === 0;
-}
+/** Many sessions on one token would be no honest load of the token rules: idle ones are spread over so many VMs. */
+const vms = 40;
 
 /**
  * @param {import('../peer.mjs').Surroundings} surroundings
- * @param {number} workers
+ * @param {{ workers?: number, store?: StoreName }} [options]
  * @returns {Promise<import('../peer.mjs').Peer>}
  */
-export async function startThisProxy({ onedPort, core, folder, nodeFlags }, workers) {
+export async function startThisProxy(surroundings, { workers = 1, store = 'file' } = {}) {
+  if (!existsSync(mainFile)) throw new Error('dist/main.js is missing: npm run build');
+  const { onedPort, core, folder, nodeFlags } = surroundings;
   const oneLocation = mkdtempSync(join(folder, 'one-'));
   const [rpcPort, port] = [await freePort(), await freePort()];
-  // Tokens live as long as the run; each may have as many consoles as the load wants.
-  const optional = [
-    ['--workers', String(workers)],
-    ['--token_sessions', 'shared'],
-  ];
+  const kept = await prepareStore(store, surroundings, oneLocation);
   const args = [
     ...nodeFlags,
     mainFile,
     'serve',
-    ...['--port', rpcPort, '--vnc_proxy_port', port, '--token_ttl', 3600].map(String),
+    ...['--port', rpcPort, '--vnc_proxy_port', port, '--token_ttl', 3600, '--workers', workers].map(String),
     ...['--one_xmlrpc', `http://127.0.0.1:${onedPort}/RPC2`, '--log_file', join(oneLocation, 'vnctoken.log')],
-    ...optional.filter((flags) => takesFlags(oneLocation, flags)).flat(),
+    // One token is opened by many browsers at a time, and one user has all of them.
+    ...['--token_sessions', 'shared', '--max_sessions_per_vm', '256', '--max_sessions_per_user', '100000'],
+    ...['--max_tokens_per_vm', '1000000', ...kept.flags],
   ];
-  const started = startProcess(process.execPath, args, { core, folder, env: { ONE_LOCATION: oneLocation } });
+  const env = { ONE_LOCATION: oneLocation, ...kept.env };
+  const started = startProcess(process.execPath, args, { core, folder, env });
   await waitFor('this proxy', async () => (await canConnect(rpcPort)) && (await canConnect(port)));
-  const answer = await exchange(
-    rpcPort,
-    callRequest('one.vm.vnctokenonly', ['<string>oneadmin:oneadmin</string>', '<int>0</int>']),
-  );
-  const token = /<string>([a-z0-9]{25,})<\/string>/.exec(answer)?.[1];
+  const tokens = [];
+  for (let vm = 0; vm < vms; vm++) tokens.push(await issueToken(rpcPort, vm));
+  const paths = tokens.map((token) => `/websockify?token=${token}`);
+  const stop = async () => {
+    await started.stop();
+    await kept.stop();
+  };
+  return { pid: started.pid, stop, rpcPort, address: { port, path: `${paths[0]}`, paths } };
+}
+
+/**
+ * @param {number} rpcPort
+ * @param {number} vm
+ */
+async function issueToken(rpcPort, vm) {
+  const params = ['<string>oneadmin:oneadmin</string>', `<int>${vm}</int>`];
+  const answer = await exchange(rpcPort, callRequest('one.vm.vnctokenonly', params));
+  const token = /<string>([A-Za-z0-9._-]{25,})<\/string>/.exec(answer)?.[1];
   if (token === undefined) throw new Error(`no token: ${answer}`);
-  return { ...started, rpcPort, address: { port, path: `/websockify?token=${token}` } };
+  return token;
+}
+
+/**
+ * What a store needs around it.
+ * @param {StoreName} store
+ * @param {import('../peer.mjs').Surroundings} surroundings
+ * @param {string} oneLocation
+ * @returns {Promise<{ flags: string[], env: Record<string, string>, stop: () => Promise<void> }>}
+ */
+async function prepareStore(store, { targetCore, folder, command }, oneLocation) {
+  const flags = ['--token_store', store];
+  if (store === 'redis') {
+    // Its CPU time is not the proxy's, and it lives where targets do.
+    const redis = await startRedis({ core: targetCore, folder, command });
+    return { flags, env: { VNCTOKEN_REDIS_URL: `redis://127.0.0.1:${redis.port}` }, stop: redis.stop };
+  }
+  if (store === 'sealed') {
+    const keys = join(oneLocation, 'sealed-keys');
+    writeFileSync(keys, `bench ${randomBytes(32).toString('base64url')}\n`, { mode: 0o600 });
+    flags.push('--sealed_keys', keys);
+  }
+  return { flags, env: {}, stop: async () => {} };
 }

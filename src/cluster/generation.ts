@@ -3,14 +3,16 @@
 import cluster, { type Worker } from 'node:cluster';
 import type { AddressInfo } from 'node:net';
 import type { Settings } from '../config/options.js';
-import { StartError } from '../errors.js';
+import { type ConsoleGate, doorOf } from '../console/gate.js';
+import { StartError, toGatewayError } from '../errors.js';
 import type { Logger } from '../log.js';
-import type { RedeemAnswer, ToPrimary, ToWorker } from './messages.js';
+import type { OpenAnswer, ToPrimary, ToWorker } from './messages.js';
+import { WorkerPlace } from './worker-place.js';
 
 export interface GenerationParts {
   readonly settings: Settings;
   readonly size: number;
-  readonly redeem: (hash: Extract<ToPrimary, { type: 'redeem' }>['hash']) => Promise<RedeemAnswer>;
+  readonly gate: ConsoleGate;
   readonly logger: Logger;
   /** The last worker of a retired or stopped generation has ended. */
   readonly onEnd: () => void;
@@ -22,6 +24,13 @@ const MAX_DELAY_MS = 10_000;
 /** One that lived so long begins with the first delay again. */
 const STABLE_MS = 60_000;
 const START_TIMEOUT_MS = 20_000;
+
+interface Gone {
+  readonly number: number;
+  readonly failures: number;
+  /** A signal or an exit code. */
+  readonly how: string;
+}
 
 export class Generation {
   private readonly parts: GenerationParts;
@@ -75,13 +84,16 @@ export class Generation {
 
   private startWorker(number: number, failures: number): Promise<AddressInfo[]> {
     const worker = cluster.fork();
+    const place = new WorkerPlace((message) => send(worker, message));
     const startedAt = performance.now();
     this.workers.add(worker);
     return new Promise((resolve, reject) => {
       const late = setTimeout(() => worker.process.kill('SIGKILL'), START_TIMEOUT_MS);
       worker.on('message', (message: ToPrimary) => {
         if (message.type === 'hello') send(worker, { type: 'start', number, settings: this.parts.settings });
-        if (message.type === 'redeem') this.answer(worker, message);
+        if (message.type === 'open') void this.answer(worker, place, message);
+        if (message.type === 'closed') this.parts.gate.closed(message.session, message.end);
+        if (message.type === 'probed' || message.type === 'counted') place.heard(message);
         if (message.type === 'ready') {
           clearTimeout(late);
           resolve(message.addresses);
@@ -94,13 +106,22 @@ export class Generation {
       worker.on('error', () => {});
       worker.once('exit', (code, signal) => {
         clearTimeout(late);
-        this.workers.delete(worker);
-        reject(new StartError(`a worker ended before it was ready (${signal ?? code})`));
-        if (this.leaving) return this.tellEnd();
+        const how = String(signal ?? code);
+        reject(new StartError(`a worker ended before it was ready (${how})`));
         const stable = performance.now() - startedAt > STABLE_MS;
-        this.replace(number, stable ? 0 : failures, String(signal ?? code));
+        const gone = () => this.gone(worker, place, { number, failures: stable ? 0 : failures, how });
+        // What it said last may still be on the way: how its sessions ended.
+        if (worker.isConnected()) worker.once('disconnect', gone);
+        else gone();
       });
     });
+  }
+
+  private gone(worker: Worker, place: WorkerPlace, { number, failures, how }: Gone): void {
+    this.workers.delete(worker);
+    this.parts.gate.lost(place);
+    if (this.leaving) this.tellEnd();
+    else this.replace(number, failures, how);
   }
 
   private replace(number: number, failures: number, how: string): void {
@@ -116,8 +137,22 @@ export class Generation {
     this.restarts.add(restart);
   }
 
-  private answer(worker: Worker, { question, hash }: Extract<ToPrimary, { type: 'redeem' }>): void {
-    void this.parts.redeem(hash).then((answer) => send(worker, { type: 'redeemed', question, answer }));
+  private async answer(
+    worker: Worker,
+    place: WorkerPlace,
+    { question, knock }: Extract<ToPrimary, { type: 'open' }>,
+  ): Promise<void> {
+    const door = doorOf(this.parts.gate, place);
+    const answer = await door.open(knock).then(
+      (admitted): OpenAnswer => ({ admitted }),
+      (error: unknown): OpenAnswer => {
+        const { code, detail } = toGatewayError(error);
+        return { refused: code, detail };
+      },
+    );
+    // It died meanwhile, after its sessions were counted as gone.
+    if (!this.workers.has(worker) && 'admitted' in answer) this.parts.gate.lost(place);
+    else send(worker, { type: 'opened', question, answer });
   }
 
   private tellEnd(): void {

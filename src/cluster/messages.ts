@@ -1,18 +1,28 @@
-// What the control plane and its workers say to each other: small, typed, and without a secret (a token goes by its
-// hash). Both ends are ours; whatever else comes over the channel is ignored.
+// What the control plane and its workers say to each other: small and typed. A token goes by its hash; only one that
+// carries its grant in itself goes as it is, to be opened where the keys are. Both ends are ours; whatever else comes
+// over the channel is ignored.
 import type { AddressInfo } from 'node:net';
 import type { Settings } from '../config/options.js';
-import type { Grant } from '../tokens/grant.js';
-import type { TokenHash } from '../tokens/token.js';
+import type { Admitted, Knock, SessionEnd } from '../console/gate.js';
+import type { ErrorCode } from '../errors.js';
+import type { SessionId } from '../tokens/record.js';
 
-/** An answer about a token: its grant, or which refusal. */
-export type RedeemAnswer =
-  | { readonly grant: Grant }
-  | { readonly refused: 'token-not-valid' | 'store-unavailable'; readonly detail: string };
+/** An answer to a knock. */
+export type OpenAnswer =
+  | { readonly admitted: Admitted }
+  | { readonly refused: ErrorCode; readonly detail: string };
 
 export type ToWorker =
   | { readonly type: 'start'; readonly number: number; readonly settings: Settings }
-  | { readonly type: 'redeemed'; readonly question: number; readonly answer: RedeemAnswer }
+  | { readonly type: 'opened'; readonly question: number; readonly answer: OpenAnswer }
+  | {
+      readonly type: 'end';
+      readonly session: SessionId;
+      readonly code: number;
+      readonly reason: string;
+    }
+  | { readonly type: 'probe'; readonly question: number; readonly session: SessionId }
+  | { readonly type: 'count'; readonly question: number }
   /** Listen no more, and end with the last console. */
   | { readonly type: 'retire' }
   | { readonly type: 'stop'; readonly deadlineMs: number }
@@ -23,4 +33,11 @@ export type ToPrimary =
   | { readonly type: 'hello' }
   | { readonly type: 'ready'; readonly addresses: AddressInfo[] }
   | { readonly type: 'failed'; readonly message: string }
-  | { readonly type: 'redeem'; readonly question: number; readonly hash: TokenHash };
+  | { readonly type: 'open'; readonly question: number; readonly knock: Knock }
+  | { readonly type: 'closed'; readonly session: SessionId; readonly end: SessionEnd }
+  | { readonly type: 'probed'; readonly question: number; readonly alive: boolean }
+  | {
+      readonly type: 'counted';
+      readonly question: number;
+      readonly traffic: readonly (readonly [SessionId, number])[];
+    };

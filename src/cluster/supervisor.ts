@@ -3,13 +3,10 @@
 import cluster from 'node:cluster';
 import type { AddressInfo } from 'node:net';
 import type { Settings } from '../config/options.js';
-import type { RedeemToken } from '../console/redeem.js';
+import type { ConsoleGate } from '../console/gate.js';
 import type { DataPlane } from '../data-plane.js';
-import { toGatewayError } from '../errors.js';
 import type { Logger } from '../log.js';
-import type { TokenHash } from '../tokens/token.js';
 import { Generation } from './generation.js';
-import type { RedeemAnswer } from './messages.js';
 
 /** Generations that may live on for their consoles; the oldest of more is closed with 1001. */
 const MAX_OLD_GENERATIONS = 2;
@@ -19,7 +16,7 @@ const KILL_AFTER_MS = 250;
 export interface SupervisorParts {
   readonly settings: Settings;
   readonly workers: number;
-  readonly redeem: RedeemToken;
+  readonly gate: ConsoleGate;
   readonly logger: Logger;
 }
 
@@ -71,26 +68,17 @@ export class Supervisor implements DataPlane {
   }
 
   private createGeneration(settings: Settings): Generation {
-    const { workers, logger } = this.parts;
+    const { workers, logger, gate } = this.parts;
     const generation: Generation = new Generation({
       settings,
       size: workers,
       logger,
-      redeem: (hash) => this.redeem(hash),
+      gate,
       onEnd: () => {
         this.old = this.old.filter((one) => one !== generation);
         if (this.old.length === 0) this.onAllEnded?.();
       },
     });
     return generation;
-  }
-
-  private async redeem(hash: TokenHash): Promise<RedeemAnswer> {
-    try {
-      return { grant: await this.parts.redeem(hash) };
-    } catch (error) {
-      const { code, detail } = toGatewayError(error);
-      return { refused: code === 'token-not-valid' ? code : 'store-unavailable', detail };
-    }
   }
 }

@@ -4,8 +4,8 @@ import cluster from 'node:cluster';
 import { LocalDataPlane } from '../data-plane.js';
 import { StartError } from '../errors.js';
 import { type Log, openLog } from '../log.js';
+import { DoorChannel } from './door-channel.js';
 import type { ToPrimary, ToWorker } from './messages.js';
-import { RedeemChannel } from './redeem-channel.js';
 
 /** Where there was no time to ask: what SIGTERM to a single worker means. */
 const OWN_STOP_DEADLINE_MS = 5_000;
@@ -22,7 +22,7 @@ export function runWorker(): Promise<void> {
 
 class Worker {
   private readonly end: () => void;
-  private readonly channel = new RedeemChannel((message) => this.tell(message));
+  private readonly door = new DoorChannel((message) => this.tell(message));
   private dataPlane: LocalDataPlane | undefined;
   private log: Log | undefined;
   private ending = false;
@@ -48,8 +48,17 @@ class Worker {
           this.tell({ type: 'failed', message: error instanceof StartError ? error.message : String(error) });
         });
         break;
-      case 'redeemed':
-        this.channel.answered(message.question, message.answer);
+      case 'opened':
+        this.door.opened(message.question, message.answer);
+        break;
+      case 'end':
+        this.dataPlane?.place.end(message.session, message.code, message.reason);
+        break;
+      case 'probe':
+        void this.probe(message);
+        break;
+      case 'count':
+        void this.count(message);
         break;
       case 'retire':
         void this.finish((plane) => plane.retire());
@@ -63,10 +72,20 @@ class Worker {
     }
   }
 
+  private async probe({ question, session }: Extract<ToWorker, { type: 'probe' }>): Promise<void> {
+    const alive = (await this.dataPlane?.place.probe(session)) ?? false;
+    this.tell({ type: 'probed', question, alive });
+  }
+
+  private async count({ question }: Extract<ToWorker, { type: 'count' }>): Promise<void> {
+    const traffic = (await this.dataPlane?.place.traffic()) ?? new Map();
+    this.tell({ type: 'counted', question, traffic: [...traffic] });
+  }
+
   private async start({ number, settings }: Extract<ToWorker, { type: 'start' }>): Promise<void> {
     this.log = openLog(settings.log_file, settings.debug_level);
     const logger = this.log.logger.child({ worker: number });
-    this.dataPlane = new LocalDataPlane(settings, this.channel.redeem, logger);
+    this.dataPlane = new LocalDataPlane(settings, this.door, logger);
     this.tell({ type: 'ready', addresses: await this.dataPlane.start() });
   }
 

@@ -10,11 +10,16 @@ export function helpText(): string {
     return `  --${name.padEnd(COLUMN_WIDTH - 2)} ${help} (${defaultText(name)})`;
   });
   return [
-    'vnctoken-server [serve|check-config|demo] [--config FILE]… [--KEY VALUE]…',
+    'vnctoken-server [serve|check-config|demo|sessions|tokens|revoke] [--config FILE]… [--KEY VALUE]…',
     '',
     '  serve          run the service (the default)',
     '  check-config   read and check the configuration, show what holds, end',
     '  demo           try everything with an embedded oned and VNC server; demo --check tests it once and ends',
+    '',
+    'asked of the running service, through control_socket:',
+    '  sessions       who is on which console (--json: a JSON object a line)',
+    '  tokens         which tokens open a console (--json: a JSON object a line)',
+    '  revoke         end tokens and their sessions, of all that is said: FINGERPRINT, --vm ID, --user NAME; or --all',
     '',
     '  --config FILE  read this file instead of /etc/one/sunstone-server.conf and',
     '                 /etc/one/vnctoken-server.conf; several: later over earlier',
@@ -46,8 +51,8 @@ export function effectiveText({ texts, sources }: Loaded): string {
   return optionNames
     .map((name) => {
       const source = sources.get(name);
-      const value =
-        optionOf(name).secret === true && source !== undefined ? '[secret]' : (texts.get(name) ?? undefined);
+      const text = texts.get(name) ?? '';
+      const value = optionOf(name).secret === true && text.trim() !== '' ? '[secret]' : text;
       return `${name.padEnd(COLUMN_WIDTH)} ${source === undefined ? defaultText(name) : `${value}  (${source})`}`;
     })
     .join('\n');

@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { readConfigFile, unknownKey } from './file.js';
 import { isOptionName, type OptionName, optionNames, type Settings } from './options.js';
-import { type SettingText, validate } from './validate.js';
+import { controlSocketProblems, type SettingText, validate } from './validate.js';
 
 const ENV_PREFIX = 'VNCTOKEN_';
 
@@ -24,6 +24,8 @@ export interface Loaded {
   readonly warnings: readonly string[];
   /** Absolute path of the folder for state: `/var/lib/one`, or below `ONE_LOCATION`. */
   readonly stateFolder: string;
+  /** Absolute path of the Unix socket for commands: `control_socket`, or its default. */
+  readonly controlSocket: string;
 }
 
 /** The configuration is wrong; `problems` has every reason, one line each. Exit code 2. */
@@ -45,8 +47,39 @@ export function processEnvironment(): SettingSources['env'] {
  * Reads and checks all sources.
  * @throws ConfigError with every problem
  */
-export function loadSettings({ configFiles, flags, env }: SettingSources): Loaded {
-  const oneLocation = env['ONE_LOCATION'] ?? '';
+export function loadSettings(sources: SettingSources): Loaded {
+  const { texts, problems } = gather(sources);
+  const checked = validate(texts);
+  problems.push(...checked.problems);
+  if (problems.length > 0) throw new ConfigError(problems);
+  const oneLocation = oneLocationOf(sources.env);
+  return {
+    settings: checked.settings,
+    sources: new Map([...texts].map(([name, { source }]) => [name, source])),
+    texts: new Map([...texts].map(([name, { text }]) => [name, text])),
+    warnings: [...unknownVariables(sources.env), ...checked.warnings],
+    stateFolder: oneLocation === '' ? '/var/lib/one' : join(oneLocation, 'var'),
+    controlSocket: controlSocketPath(checked.settings.control_socket, oneLocation),
+  };
+}
+
+/**
+ * Where a running service takes commands. No other setting is checked: the service may have some of them, secrets
+ * above all, from an environment that whoever gives a command does not have.
+ * @throws ConfigError where the sources cannot be read, or the setting is wrong
+ */
+export function findControlSocket(sources: SettingSources): string {
+  const { texts, problems } = gather(sources);
+  const given = texts.get('control_socket')?.text.trim();
+  const set = given === '' ? undefined : given;
+  problems.push(...controlSocketProblems(set));
+  if (problems.length > 0) throw new ConfigError(problems);
+  return controlSocketPath(set, oneLocationOf(sources.env));
+}
+
+/** The text of every setting that is made somewhere; the last source counts. */
+function gather({ configFiles, flags, env }: SettingSources) {
+  const oneLocation = oneLocationOf(env);
   const etc = oneLocation === '' ? '/etc/one' : join(oneLocation, 'etc');
   const files =
     configFiles.length > 0
@@ -54,8 +87,6 @@ export function loadSettings({ configFiles, flags, env }: SettingSources): Loade
       : [join(etc, 'sunstone-server.conf'), join(etc, 'vnctoken-server.conf')];
   const texts = new Map<OptionName, SettingText>();
   const problems: string[] = [];
-  const warnings: string[] = [];
-
   for (const path of files) {
     const file = readConfigFile(path, configFiles.length > 0);
     problems.push(...file.problems);
@@ -66,19 +97,20 @@ export function loadSettings({ configFiles, flags, env }: SettingSources): Loade
     if (text !== undefined)
       texts.set(name, { text, source: ENV_PREFIX + name.toUpperCase(), foreign: false });
   }
-  warnings.push(...unknownVariables(env));
   for (const [name, text] of flags) texts.set(name, { text, source: `--${name}`, foreign: false });
+  return { texts, problems };
+}
 
-  const checked = validate(texts);
-  problems.push(...checked.problems);
-  if (problems.length > 0) throw new ConfigError(problems);
-  return {
-    settings: checked.settings,
-    sources: new Map([...texts].map(([name, { source }]) => [name, source])),
-    texts: new Map([...texts].map(([name, { text }]) => [name, text])),
-    warnings: [...warnings, ...checked.warnings],
-    stateFolder: oneLocation === '' ? '/var/lib/one' : join(oneLocation, 'var'),
-  };
+function oneLocationOf(env: SettingSources['env']): string {
+  return env['ONE_LOCATION'] ?? '';
+}
+
+/** A folder of its own, for nothing else is to be in there. */
+function controlSocketPath(set: string | undefined, oneLocation: string): string {
+  if (set !== undefined) return set;
+  return oneLocation === ''
+    ? '/run/vnctoken/control.sock'
+    : join(oneLocation, 'var/vnctoken-run/control.sock');
 }
 
 /** A typing mistake is told, but not an error: other programs put names into the environment too. */

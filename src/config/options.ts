@@ -66,6 +66,114 @@ export const options = {
     default: '600',
     help: 'seconds within which a token must be used',
   },
+  reconnect_grace: {
+    type: type.seconds(0, DAY_SECONDS),
+    default: '60',
+    help: 'seconds for which a used token opens its console again after the last session on it',
+  },
+  token_max_age: {
+    type: type.seconds(0, 30 * DAY_SECONDS),
+    default: '43200',
+    help: 'seconds after its issue at which a token and its sessions end; 0: never',
+  },
+  token_sessions: {
+    type: type.tokenSessions(),
+    default: 'single',
+    help: 'sessions at a time on one token: single (a second one takes over) or shared',
+  },
+  bind_client: {
+    type: type.bindClient(),
+    default: 'no',
+    help: 'ip: only the address that used a token first may use it again (IPv6: its /64)',
+  },
+  token_store: {
+    type: type.tokenStore(),
+    default: 'file',
+    help: 'where tokens are kept: file, memory, redis, or sealed (in themselves)',
+    needsRestart: true,
+  },
+  redis_url: {
+    type: type.text(),
+    default: undefined,
+    help: 'redis://, rediss://, redis+sentinel://, redis+cluster:// (and rediss+…) with user, password, hosts',
+    secret: true,
+    needsRestart: true,
+  },
+  redis_prefix: {
+    type: type.redisPrefix(),
+    default: 'vnctoken:',
+    help: 'in front of every key and channel in Redis',
+    needsRestart: true,
+  },
+  sealed_keys: {
+    type: type.text(),
+    default: undefined,
+    help: 'file with the keys of sealed tokens, mode 0600; the first one seals, all of them open',
+  },
+  service_auth: {
+    type: type.text(),
+    default: undefined,
+    help: "file like one_auth with a session of the service's own, mode 0600: VMs are looked at again",
+  },
+  recheck_interval: {
+    type: type.seconds(1, DAY_SECONDS),
+    default: '60',
+    help: 'seconds between looks at the VMs with live sessions; with service_auth',
+  },
+  server_users: {
+    type: type.userNames(),
+    default: '',
+    help: 'accounts of portals that log in for others (serveradmin:alice:…): the second field is the user',
+  },
+  max_tokens_per_vm: {
+    type: type.integer(1, 1_000_000),
+    default: '256',
+    help: 'live tokens of one VM',
+  },
+  max_sessions_per_vm: { type: type.integer(1, 256), default: '16', help: 'sessions on one VM' },
+  max_sessions_per_user: {
+    type: type.integer(1, 1_000_000),
+    default: '64',
+    help: 'sessions of one user',
+  },
+  max_sessions_per_address: {
+    type: type.integer(1, 1_000_000),
+    default: '64',
+    help: 'sessions from one address (IPv6: one /64)',
+  },
+  max_sessions: { type: type.integer(1, 1_000_000), default: '10000', help: 'sessions on this host' },
+  max_unknown_tokens: {
+    type: type.integer(1, 1_000_000),
+    default: '60',
+    help: 'tokens that are not valid, from one address in a minute',
+  },
+  max_failed_logins: {
+    type: type.integer(1, 1_000_000),
+    default: '10',
+    help: 'failed logins of one user name from one address in five minutes; from the third on they take longer',
+  },
+  max_failed_logins_per_address: {
+    type: type.integer(1, 1_000_000),
+    default: '1000',
+    help: 'failed logins from one address in five minutes; a portal is one address',
+  },
+  max_calls_per_address: {
+    type: type.integer(1, 1_000_000),
+    default: '50',
+    help: 'XML-RPC calls from one address in a second',
+  },
+  audit_file: {
+    type: type.text(),
+    default: undefined,
+    help: 'who was given, opened and ended which console, a JSON line each; not set: in the log',
+    needsRestart: true,
+  },
+  control_socket: {
+    type: type.text(),
+    default: undefined,
+    help: 'Unix socket for sessions, tokens and revoke; not set: /run/vnctoken/control.sock, or under $ONE_LOCATION/var',
+    needsRestart: true,
+  },
   token_folder_name: {
     type: type.folderName(),
     default: 'sunstone_vnc_tokens',
@@ -184,20 +292,7 @@ export function isOptionName(name: string): name is OptionName {
 }
 
 /** Names that later versions use: known, so that the message can say so, but not to be set yet. */
-export const reservedNames: ReadonlySet<string> = new Set([
-  'reconnect_grace',
-  'token_max_age',
-  'token_sessions',
-  'bind_client',
-  'token_store',
-  'redis_url',
-  'redis_prefix',
-  'sealed_keys',
-  'service_auth',
-  'recheck_interval',
-  'targets',
-  'vnc_auth',
-]);
+export const reservedNames: ReadonlySet<string> = new Set(['targets', 'vnc_auth']);
 
 /** Reserved names that will hold a secret. */
-export const reservedSecretNames: ReadonlySet<string> = new Set(['redis_url']);
+export const reservedSecretNames: ReadonlySet<string> = new Set();

@@ -17,6 +17,17 @@ export type ProxyListen =
 
 export type WssSupport = 'no' | 'yes' | 'only';
 
+/** Which tokens `revoke` means: those that fit everything given. */
+export interface RevokeSelection {
+  readonly fingerprint?: string | undefined;
+  readonly vm?: number | undefined;
+  readonly user?: string | undefined;
+  readonly all?: boolean | undefined;
+}
+
+/** The address of a Unix socket has room for 107 (unix(7)); a few are kept back for a name beside it. */
+export const MAX_SOCKET_PATH_BYTES = 100;
+
 const MAX_PORT = 65535;
 
 /** A string-to-value step that fails with one sentence. */
@@ -83,6 +94,34 @@ export const host = () => parsed('expected a host name or an IP address', hostNa
 function hostName(value: string): string | undefined {
   return isIP(value) !== 0 || /^[A-Za-z0-9]([A-Za-z0-9._-]{0,252})$/.test(value) ? value : undefined;
 }
+
+const words = <T extends string>(...all: readonly [T, ...T[]]) =>
+  parsed<T>(`expected ${all.slice(0, -1).join(', ')} or ${all.at(-1)}`, (value) =>
+    all.find((word) => word === value.toLowerCase()),
+  );
+
+export type TokenSessions = 'single' | 'shared';
+export const tokenSessions = () => words<TokenSessions>('single', 'shared');
+
+export const bindClient = () =>
+  parsed<'no' | 'ip'>('expected no or ip', (value) =>
+    /^(no|false|off)$/i.test(value) ? 'no' : /^ip$/i.test(value) ? 'ip' : undefined,
+  );
+
+export type TokenStoreName = 'file' | 'memory' | 'redis' | 'sealed';
+export const tokenStore = () => words<TokenStoreName>('file', 'memory', 'redis', 'sealed');
+
+/** Braces would put all keys into one slot of a cluster; what glob patterns know is better not in a name. */
+export const redisPrefix = () =>
+  parsed('expected letters, digits and . _ : - , at most 100', (value) =>
+    /^[A-Za-z0-9._:-]{1,100}$/.test(value) ? value : undefined,
+  );
+
+/** Names of OpenNebula's users. */
+export const userNames = () =>
+  listOf('expected names of users, without colons and spaces', (item) =>
+    /^[^\s:]{1,256}$/.test(item) ? item : undefined,
+  );
 
 export const proxyListen = () =>
   parsed<ProxyListen>('expected PORT, HOST:PORT or off', (value) => {

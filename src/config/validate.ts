@@ -1,5 +1,7 @@
 // From the texts of all sources to typed settings. What always holds: every problem is found and told at once.
+import { isAbsolute } from 'node:path';
 import { type OptionName, optionNames, optionOf, type Settings } from './options.js';
+import { MAX_SOCKET_PATH_BYTES } from './types.js';
 
 /** The text of a setting and where it was written, for messages. */
 export interface SettingText {
@@ -31,7 +33,11 @@ export function validate(texts: ReadonlyMap<OptionName, SettingText>): Validated
     values[name] = result !== undefined && 'value' in result ? result.value : defaultOf(name);
   }
   const settings = values as Settings;
-  return { settings, problems: [...problems, ...contradictions(settings)], warnings };
+  return {
+    settings,
+    problems: [...problems, ...contradictions(settings)],
+    warnings: [...warnings, ...withoutEffect(settings)],
+  };
 }
 
 function parseOption(name: OptionName, text: string): { value: unknown } | { problem: string } {
@@ -61,5 +67,35 @@ function contradictions(settings: Settings): string[] {
     problems.push(`vnc_proxy_port and port are both ${settings.port}`);
   }
   if (settings.console_ports.length === 0) problems.push('console_ports: no port is allowed');
+  return [...problems, ...storeContradictions(settings), ...controlSocketProblems(settings.control_socket)];
+}
+
+/** What a store needs, and what it cannot do. */
+function storeContradictions(settings: Settings): string[] {
+  const problems: string[] = [];
+  const { token_store: store, redis_url, sealed_keys, token_sessions, bind_client } = settings;
+  if (store === 'redis' && redis_url === undefined) problems.push('token_store: redis needs redis_url');
+  if (store === 'sealed') {
+    if (sealed_keys === undefined) problems.push('token_store: sealed needs sealed_keys');
+    // Nobody remembers a sealed token's use.
+    if (token_sessions !== 'shared') problems.push('token_store: sealed needs token_sessions: shared');
+    if (bind_client !== 'no') problems.push('token_store: sealed needs bind_client: no');
+  }
   return problems;
+}
+
+/** @param path undefined: the default. @returns what is wrong with it */
+export function controlSocketProblems(path: string | undefined): string[] {
+  if (path === undefined) return [];
+  const fits = isAbsolute(path) && !path.includes('\0') && Buffer.byteLength(path) <= MAX_SOCKET_PATH_BYTES;
+  return fits ? [] : [`control_socket: expected an absolute path of at most ${MAX_SOCKET_PATH_BYTES} bytes`];
+}
+
+/** Settings that somebody made and that change nothing: with Redis forgotten, hosts would not know each other's tokens. */
+function withoutEffect({ token_store: store, redis_url, sealed_keys }: Settings): string[] {
+  const warnings: string[] = [];
+  const told = `has no effect with token_store: ${store}`;
+  if (redis_url !== undefined && store !== 'redis') warnings.push(`redis_url ${told}`);
+  if (sealed_keys !== undefined && store !== 'sealed') warnings.push(`sealed_keys ${told}`);
+  return warnings;
 }

@@ -3,22 +3,28 @@
 import type { PortRange } from '../config/types.js';
 import type { OnedClient } from '../oned/client.js';
 import { type SessionString, userOf } from '../oned/session-string.js';
-import type { Graphics } from '../oned/vm.js';
-import type { Grant } from '../tokens/grant.js';
+import type { Graphics, VmFacts } from '../oned/vm.js';
+import type { Caller, Grant } from '../tokens/grant.js';
+import { issued } from '../tokens/rules.js';
 import type { TokenStore } from '../tokens/store.js';
-import { newToken, type Token } from '../tokens/token.js';
+import type { Token } from '../tokens/token.js';
 import { targetOf } from './policy.js';
+import { mayUse } from './rights.js';
 
 export interface IssueSettings {
   readonly ttlMs: number;
   readonly consolePorts: readonly PortRange[];
+  readonly maxTokensPerVm: number;
+  /** Whether the VM is looked at again later: what gave the caller the VM is written down then. */
+  readonly recheck: boolean;
+  readonly bindClient: boolean;
+  /** Accounts that log in for others. */
+  readonly serverUsers: ReadonlySet<string>;
 }
 
 export interface IssueParts {
-  readonly oned: Pick<OnedClient, 'vmInfo'>;
-  readonly store: Pick<TokenStore, 'put'>;
-  /** Milliseconds since 1970. */
-  readonly now: () => number;
+  readonly oned: Pick<OnedClient, 'vmInfo' | 'userInfo'>;
+  readonly store: Pick<TokenStore, 'create' | 'now'>;
   /** Asked at every call, so that it may change while running. */
   readonly settings: () => IssueSettings;
 }
@@ -36,15 +42,32 @@ export type IssueConsole = (
 ) => Promise<IssuedConsole>;
 
 /** @returns a function that throws GatewayError: oned's refusal or failure, the policy's, or the store's */
-export function createIssue({ oned, store, now, settings }: IssueParts): IssueConsole {
+export function createIssue({ oned, store, settings }: IssueParts): IssueConsole {
   return async (session, vmId, signal) => {
     const vm = await oned.vmInfo(session, vmId, signal);
-    const { ttlMs, consolePorts } = settings();
+    const { ttlMs, consolePorts, maxTokensPerVm, recheck, bindClient, serverUsers } = settings();
     const target = targetOf(vm, consolePorts);
-    const issuedAt = now();
-    const grant: Grant = { vmId, target, user: userOf(session), issuedAt, expiresAt: issuedAt + ttlMs };
-    const token = newToken();
-    await store.put(token, grant);
+    const caller = recheck ? await callerOf(oned, session, vm, signal) : undefined;
+    const issuedAt = store.now();
+    const grant: Grant = {
+      ...{ vmId, target, user: userOf(session, serverUsers), caller },
+      ...{ issuedAt, expiresAt: issuedAt + ttlMs },
+    };
+    const token = await store.create(issued(grant), {
+      maxOfVm: maxTokensPerVm,
+      // websockify would let in any address.
+      forWebsockify: !bindClient,
+    });
     return { token, grant, graphics: vm.graphics };
   };
+}
+
+async function callerOf(
+  oned: Pick<OnedClient, 'userInfo'>,
+  session: SessionString,
+  vm: VmFacts,
+  signal: AbortSignal,
+): Promise<Caller> {
+  const user = await oned.userInfo(session, signal);
+  return { uid: user.uid, gids: user.gids, byPermission: mayUse(vm, user) };
 }

@@ -16,6 +16,50 @@ const CONSOLE_LCM_STATES: ReadonlySet<number> = new Set([
   3, 4, 12, 13, 16, 17, 18, 24, 25, 26, 27, 28, 29, 57, 58, 62, 69,
 ]);
 
+/**
+ * LCM_STATEs of an ACTIVE VM that has no QEMU and gets none by itself (include/VirtualMachine.h and src/lcm in
+ * OpenNebula's sources): its disks are on their way out, it is deleted, or something is done to a VM that is powered
+ * off, suspended, stopped or undeployed.
+ */
+const OVER_LCM_STATES: ReadonlySet<number> = new Set([
+  // EPILOG_STOP, EPILOG, EPILOG_UNDEPLOY and their failures
+  ...[10, 11, 30, 40, 41, 42],
+  // CLEANUP_RESUBMIT, CLEANUP_DELETE
+  ...[15, 23],
+  // HOTPLUG_PROLOG_POWEROFF, HOTPLUG_EPILOG_POWEROFF, HOTPLUG_NIC_POWEROFF
+  ...[33, 34, 65],
+  // PROLOG_MIGRATE_POWEROFF, PROLOG_MIGRATE_SUSPEND and their failures
+  ...[43, 44, 45, 46],
+  // DISK_SNAPSHOT, DISK_SNAPSHOT_REVERT, DISK_SNAPSHOT_DELETE with _POWEROFF and _SUSPENDED
+  ...[51, 52, 53, 54, 55, 56],
+  // DISK_RESIZE_POWEROFF, DISK_RESIZE_UNDEPLOYED, HOTPLUG_SAVEAS_UNDEPLOYED, HOTPLUG_SAVEAS_STOPPED
+  ...[63, 64, 67, 68],
+  // BACKUP_POWEROFF, RESTORE
+  ...[70, 71],
+]);
+
+/** HOSTNAME is the host that the VM goes to, while QEMU still runs where it came from. */
+const MIGRATE = 4;
+
+/**
+ * Whether a VM's state has a console. `between`: not now, but as far as one can tell it will have again, so nothing
+ * has to end: QEMU is being started, saved or moved (PROLOG, BOOT, SAVE_MIGRATE, …), or that failed and waits for
+ * `onevm recover` (BOOT_FAILURE, PROLOG_MIGRATE_FAILURE, …), or QEMU does run (HOTPLUG_RESIZE, DISK_SNAPSHOT_DELETE);
+ * SAVE_STOP and SAVE_SUSPEND may fail and go back to RUNNING, and if not, STOPPED and SUSPENDED follow. A number that
+ * OpenNebula does not have yet is `between` as well: an upgrade there must not close consoles here.
+ */
+export type ConsoleState = 'open' | 'between' | 'over';
+
+export function consoleStateOf({ state, lcmState }: Pick<VmFacts, 'state' | 'lcmState'>): ConsoleState {
+  if (state !== ACTIVE || OVER_LCM_STATES.has(lcmState)) return 'over';
+  return CONSOLE_LCM_STATES.has(lcmState) ? 'open' : 'between';
+}
+
+/** In the middle of a live migration. */
+export function isMigrating({ state, lcmState }: Pick<VmFacts, 'state' | 'lcmState'>): boolean {
+  return state === ACTIVE && lcmState === MIGRATE;
+}
+
 /** Where QEMU listens when it is told no port. */
 const DEFAULT_PORT = 5900;
 
@@ -27,11 +71,20 @@ const MAX_QUOTED_LENGTH = 32;
  * @throws GatewayError `wrong-state`, `no-console`
  */
 export function targetOf(vm: VmFacts, consolePorts: readonly PortRange[]): { host: string; port: number } {
-  if (vm.state !== ACTIVE || !CONSOLE_LCM_STATES.has(vm.lcmState)) {
+  if (consoleStateOf(vm) !== 'open') {
     throw new GatewayError('wrong-state', {
       publicText: `Unsupported VM state! STATE:${vm.state} LCM_STATE:${vm.lcmState}`,
     });
   }
+  return placeOf(vm, consolePorts);
+}
+
+/**
+ * Where the console is when there is one: the same without a look at the state. OpenNebula gives a VM its port for as
+ * long as it is deployed, so nobody else listens there meanwhile.
+ * @throws GatewayError `no-console`
+ */
+export function placeOf(vm: VmFacts, consolePorts: readonly PortRange[]): { host: string; port: number } {
   if (!isVnc(vm.graphics.type)) {
     throw noConsole(`Graphics type '${quoted(vm.graphics.type)}' but 'VNC' expected`);
   }

@@ -2,12 +2,16 @@
 // What always holds: nothing that oned sends is passed on unparsed; no error quotes a session string.
 import { causeOf, GatewayError } from '../errors.js';
 import type { SessionString } from './session-string.js';
-import { Turnstile } from './turnstile.js';
+import { type Priority, Turnstile } from './turnstile.js';
+import { parseUser, type UserFacts } from './user.js';
 import { parseVm, type VmFacts } from './vm.js';
+import { parseVmPool } from './vm-pool.js';
 import { callOnce, EscapedString, MAX_REPLY_BYTES, OversizeError } from './xmlrpc-call.js';
 
 /** oned's messages are a sentence. */
 const MAX_MESSAGE_LENGTH = 1000;
+/** Whoever calls, in the place of a user's id. */
+const SELF = -1;
 /** Of an XML-RPC int. */
 const MAX_CODE = 2 ** 31 - 1;
 
@@ -34,9 +38,52 @@ export class OnedClient {
    * `one.vm.info(session, vmId)` as the caller: oned's answer is the authorisation.
    * @param signal fires when nobody waits for the answer any more
    * @throws GatewayError `oned-refused` with oned's code and message, `oned-unreachable`, `oned-timeout`,
-   * `oned-nonsense`, `over-limit`
+   * `oned-nonsense`, `over-limit`, `caller-gone`
    */
-  async vmInfo(session: SessionString, vmId: number, signal: AbortSignal): Promise<VmFacts> {
+  vmInfo(
+    session: SessionString,
+    vmId: number,
+    signal: AbortSignal,
+    priority: Priority = {},
+  ): Promise<VmFacts> {
+    return this.call('one.vm.info', session, [vmId], parseVm, signal, priority);
+  }
+
+  /**
+   * `one.user.info(session, -1)`: who the caller is.
+   * @throws GatewayError as `vmInfo`
+   */
+  userInfo(session: SessionString, signal: AbortSignal): Promise<UserFacts> {
+    return this.call('one.user.info', session, [SELF], parseUser, signal, {});
+  }
+
+  /**
+   * `one.vmpool.infoset(session, ids, true)`, as background work: behind everybody who waits for an answer. The last
+   * parameter asks for whole VMs; without it oned leaves out their permissions.
+   * @param ids at most MAX_POOL_IDS
+   * @returns the VMs that oned shows to this user, by id; a VM that is missing was removed from its database, or may not
+   * be seen. One that is DONE is among them.
+   * @throws GatewayError as `vmInfo`; `oned-nonsense` also where they are more than a reply may have together
+   */
+  vmPoolInfo(
+    session: SessionString,
+    ids: readonly number[],
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<number, VmFacts>> {
+    const parameters = [new EscapedString(ids.join(',')), true];
+    const read = (xml: string) => parseVmPool(xml, ids);
+    return this.call('one.vmpool.infoset', session, parameters, read, signal, { background: true });
+  }
+
+  /** One call: its turn, its deadline over turn and answer, and what may go wrong with both. */
+  private async call<T>(
+    method: string,
+    session: SessionString,
+    parameters: readonly unknown[],
+    read: (value: string) => T,
+    signal: AbortSignal,
+    priority: Priority,
+  ): Promise<T> {
     const { url, timeoutMs } = this.settings();
     const end = new AbortController();
     const deadline = setTimeout(() => {
@@ -46,11 +93,9 @@ export class OnedClient {
     const gone = () => end.abort(new GatewayError('caller-gone'));
     if (signal.aborted) gone();
     signal.addEventListener('abort', gone);
+    const work = () => callOnce(url, method, [new EscapedString(session), ...parameters], end.signal);
     try {
-      const reply = await this.turnstile.pass(end.signal, () =>
-        callOnce(url, 'one.vm.info', [new EscapedString(session), vmId], end.signal),
-      );
-      return parseVm(replyValue(reply));
+      return read(replyValue(await this.turnstile.pass(end.signal, work, priority)));
     } catch (error) {
       throw error instanceof GatewayError ? error : failureOf(error, url);
     } finally {

@@ -1,14 +1,35 @@
 // The session string, first argument of every `one.*` call. What always holds: it goes to oned and nowhere else;
-// only the user's name before the first colon may be written down.
+// only the user's name in it may be written down.
 
-/** `user:password` or `user:login-token`. A secret. */
+/** `user:password`, `user:login-token`, or of a portal that logs in for others `serveradmin:user:…`. A secret. */
 export type SessionString = string & { readonly brand: 'SessionString' };
 
-/** A name in OpenNebula is short; a text without a colon may be a secret that was put in the wrong place. */
+/** A name in OpenNebula is no longer; what is may be a secret that was put in the wrong place. */
 const MAX_USER_LENGTH = 128;
 
-/** The user's name, for the log and the grant; empty where the text has no colon. */
-export function userOf(session: SessionString): string {
-  const colon = session.indexOf(':');
-  return colon === -1 ? '' : session.slice(0, Math.min(colon, MAX_USER_LENGTH));
+/** What moves a terminal's cursor or turns the direction of a line. */
+const CONTROL_CHARACTERS = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu;
+
+/**
+ * The user's name, for the log, the grant and the limits; empty where the text has no colon. It is a claim until oned
+ * has accepted the session.
+ * @param serverUsers accounts of OpenNebula's server authentication: theirs is `account:user:token`
+ */
+export function userOf(session: SessionString, serverUsers: ReadonlySet<string>): string {
+  const account = fieldAt(session, 0);
+  if (account === undefined || !serverUsers.has(account)) return plain(account ?? '');
+  // Without a third field the second is the secret.
+  return plain(fieldAt(session, account.length + 1) || account);
+}
+
+/** The text from there to the next colon; undefined where none follows. */
+function fieldAt(session: string, start: number): string | undefined {
+  const colon = session.indexOf(':', start);
+  return colon === -1 ? undefined : session.slice(start, colon);
+}
+
+function plain(name: string): string {
+  return name
+    .slice(0, MAX_USER_LENGTH)
+    .replace(CONTROL_CHARACTERS, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`);
 }

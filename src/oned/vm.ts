@@ -1,7 +1,11 @@
 // The VM's XML, as oned's `one.vm.info` returns it, reduced to the facts that a console needs.
 // What always holds: texts are taken as they stand in the XML; whether they make sense is the policy's question.
-import { GatewayError } from '../errors.js';
-import { child, parseXml, type XmlElement } from '../xml.js';
+import { child, type XmlElement } from '../xml.js';
+import { nonsense, numberOf, rootElement, textOf } from './document.js';
+import { type Permissions, permissionsOf } from './permissions.js';
+
+/** oned's states have two digits. */
+const MAX_STATE = 9999;
 
 export interface Graphics {
   /** As the user wrote it: `VNC`, `vnc`, `SPICE`, …; empty where there is none. */
@@ -14,6 +18,12 @@ export interface Graphics {
 }
 
 export interface VmFacts {
+  readonly id: number;
+  /** The owner. */
+  readonly uid: number;
+  /** The group that it belongs to. */
+  readonly gid: number;
+  readonly permissions: Permissions;
   readonly state: number;
   readonly lcmState: number;
   /** HOSTNAME of the last history record: where the VM is now, or where it is migrating to. */
@@ -26,26 +36,22 @@ export interface VmFacts {
  * @throws GatewayError `oned-nonsense` when it is no such document
  */
 export function parseVm(xml: string): VmFacts {
-  const vm = vmElement(xml);
+  return factsOf(rootElement(xml, 'VM', 'one.vm.info'));
+}
+
+/** The same of an element that stands in a larger document. @throws GatewayError `oned-nonsense` */
+export function factsOf(vm: XmlElement): VmFacts {
   const histories = child(vm, 'HISTORY_RECORDS')?.children.filter(({ name }) => name === 'HISTORY') ?? [];
   return {
+    id: numberOf(vm, 'ID'),
+    uid: numberOf(vm, 'UID'),
+    gid: numberOf(vm, 'GID'),
+    permissions: permissionsOf(vm),
     state: stateNumber(vm, 'STATE'),
     lcmState: stateNumber(vm, 'LCM_STATE'),
     host: textOf(histories.at(-1), 'HOSTNAME'),
     graphics: graphicsOf(child(vm, 'TEMPLATE')),
   };
-}
-
-function vmElement(xml: string): XmlElement {
-  let root: XmlElement;
-  try {
-    root = parseXml(xml);
-  } catch {
-    throw new GatewayError('oned-nonsense', { detail: 'one.vm.info returned XML that is not well-formed' });
-  }
-  if (root.name !== 'VM')
-    throw new GatewayError('oned-nonsense', { detail: 'one.vm.info returned no VM element' });
-  return root;
 }
 
 /** Of several GRAPHICS sections the VNC one counts. */
@@ -66,13 +72,7 @@ export function isVnc(type: string): boolean {
 }
 
 function stateNumber(vm: XmlElement, name: string): number {
-  const text = textOf(vm, name) ?? '';
-  if (!/^\d{1,4}$/.test(text)) throw new GatewayError('oned-nonsense', { detail: `the VM has no ${name}` });
-  return Number(text);
-}
-
-/** Undefined where the element is missing or empty. */
-function textOf(parent: XmlElement | undefined, name: string): string | undefined {
-  const text = child(parent, name)?.text ?? '';
-  return text === '' ? undefined : text;
+  const state = numberOf(vm, name);
+  if (state > MAX_STATE) throw nonsense(`the VM of oned has no ${name}`);
+  return state;
 }

@@ -3,9 +3,11 @@
 import type { AddressInfo, Socket } from 'node:net';
 import { clientAddress } from '../client-address.js';
 import type { WssSupport } from '../config/types.js';
-import type { RedeemToken } from '../console/redeem.js';
+import type { Door } from '../console/gate.js';
+import { PROBE_TIMEOUT_MS, type SessionPlace } from '../console/sessions.js';
 import { listen } from '../listen.js';
 import type { Logger } from '../log.js';
+import type { SessionId } from '../tokens/record.js';
 import type { ConnectTarget } from '../transport/transport.js';
 import { keepFreedMemory } from './allocator.js';
 import { CloseCode } from './browser-channel.js';
@@ -19,7 +21,7 @@ import { type Admission, createUpgrade, type UpgradeSettings } from './upgrade.j
 export type ProxySettings = UpgradeSettings & SessionSettings;
 
 export interface ProxyParts {
-  readonly redeem: RedeemToken;
+  readonly door: Door;
   readonly connect: ConnectTarget;
   readonly logger: Logger;
   /** Asked at every request, so that it may change while running. */
@@ -34,17 +36,24 @@ interface Live {
   terminate(): void;
 }
 
+/** An end may overtake the answer of the door by so much. */
+const EARLY_END_MS = 2_000;
+const MAX_EARLY_ENDS = 1000;
+
 const PORT_IN_USE =
   "where that is OpenNebula 6's own proxy (opennebula-novnc), stop it, or set vnc_proxy_port: off to leave the consoles to it";
 const TOO_MANY = 'HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\nContent-Length: 0\r\n\r\n';
 
-export class ConsoleProxy {
+export class ConsoleProxy implements SessionPlace {
   private readonly parts: ProxyParts;
   private readonly handshakes: Handshakes;
   private readonly listeners: Listener[] = [];
   private readonly live = new Set<Live>();
+  private readonly sessions = new Map<SessionId, Session>();
+  /** Ends of sessions that are not there: they have ended already, or they have yet to begin. */
+  private readonly earlyEnds = new Map<SessionId, { code: number; reason: string }>();
   private readonly stopping = new AbortController();
-  private onIdle: (() => void) | undefined;
+  private readonly onIdle: (() => void)[] = [];
 
   constructor(parts: ProxyParts) {
     this.parts = parts;
@@ -73,6 +82,23 @@ export class ConsoleProxy {
     for (const listener of this.listeners) listener.setCertificate(certificate);
   }
 
+  end(session: SessionId, code: number, reason: string): void {
+    const present = this.sessions.get(session);
+    if (present !== undefined) present.close(code, reason);
+    else if (this.earlyEnds.size < MAX_EARLY_ENDS) {
+      this.earlyEnds.set(session, { code, reason });
+      setTimeout(() => this.earlyEnds.delete(session), EARLY_END_MS).unref();
+    }
+  }
+
+  async probe(session: SessionId): Promise<boolean> {
+    return (await this.sessions.get(session)?.probe(PROBE_TIMEOUT_MS)) ?? false;
+  }
+
+  traffic(): Promise<ReadonlyMap<SessionId, number>> {
+    return Promise.resolve(new Map([...this.sessions].map(([id, { bytes }]) => [id, bytes])));
+  }
+
   /** No new connections; those that are open are served to their end. @returns when the last one has ended */
   async retire(): Promise<void> {
     await Promise.all(this.listeners.map(({ server }) => new Promise((resolve) => server.close(resolve))));
@@ -94,20 +120,20 @@ export class ConsoleProxy {
 
   private idle(): Promise<void> {
     return new Promise((resolve) => {
-      this.onIdle = resolve;
+      this.onIdle.push(resolve);
       this.tellIdle();
     });
   }
 
   private createListener(): Listener {
-    const { wss, certificateFiles, redeem, logger, settings } = this.parts;
+    const { wss, certificateFiles, door, logger, settings } = this.parts;
     return createListener({
       wss,
       certificate: wss === 'no' ? undefined : readCertificate(certificateFiles),
       onRequest: createHttpApp({ frameAncestors: () => settings().allowedOrigins }),
       onConnection: (socket) => this.admitConnection(socket),
       onUpgrade: createUpgrade({
-        redeem,
+        door,
         logger,
         settings,
         stopping: this.stopping.signal,
@@ -128,8 +154,9 @@ export class ConsoleProxy {
     return false;
   }
 
-  private openSession({ browser, grant, ref, client, fingerprint }: Admission): void {
-    const { connect, settings, logger } = this.parts;
+  private openSession({ browser, admitted, ref, client, fingerprint }: Admission): void {
+    const { connect, settings, logger, door } = this.parts;
+    const { session: id, grant } = admitted;
     const session: Session = new Session({
       browser,
       grant,
@@ -137,10 +164,17 @@ export class ConsoleProxy {
       settings: settings(),
       logger,
       labels: { ref, client, fingerprint },
+      onEnd: (end) => {
+        this.sessions.delete(id);
+        door.closed(id, end);
+      },
       onClosed: () => forget(),
     });
     const forget = this.keep(session);
+    this.sessions.set(id, session);
     session.start();
+    const end = this.earlyEnds.get(id);
+    if (end !== undefined) session.close(end.code, end.reason);
   }
 
   /** @returns a function to call when the connection is gone */
@@ -153,6 +187,7 @@ export class ConsoleProxy {
   }
 
   private tellIdle(): void {
-    if (this.live.size === 0) this.onIdle?.();
+    if (this.live.size > 0) return;
+    for (const told of this.onIdle.splice(0)) told();
   }
 }

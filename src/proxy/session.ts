@@ -1,14 +1,15 @@
 // One session: a browser that was let in, and its target, from the attempt to connect to the one end of both.
 // What always holds: finish() is the only end; it runs once, releases every timer, listener and socket, and writes
 // the one log line with reason, bytes and length.
+import type { SessionEnd } from '../console/gate.js';
 import { toGatewayError } from '../errors.js';
-import { EARLY_BYTES, QUEUED_PIECES } from '../high-water.js';
 import type { Logger } from '../log.js';
 import type { Grant } from '../tokens/grant.js';
 import { checkGreeting } from '../transport/greeting.js';
 import type { ConnectTarget, TargetConnection } from '../transport/transport.js';
 import { type BrowserChannel, CloseCode } from './browser-channel.js';
 import { Relay } from './relay.js';
+import { SetUp } from './set-up.js';
 
 export interface SessionSettings {
   readonly pingIntervalMs: number;
@@ -29,6 +30,8 @@ export interface SessionParts {
   readonly connect: ConnectTarget;
   readonly settings: SessionSettings;
   readonly logger: Logger;
+  /** The session is over, once; its browser may still be reading. */
+  readonly onEnd: (end: SessionEnd) => void;
   /** The browser's connection is gone for good. */
   readonly onClosed: () => void;
 }
@@ -46,6 +49,8 @@ export class Session {
   private pingTimer: NodeJS.Timeout | undefined;
   private unansweredPings = 0;
   private finished = false;
+  /** Who waits for a sign of life. */
+  private readonly probes = new Set<(alive: boolean) => void>();
 
   constructor(parts: SessionParts) {
     this.parts = parts;
@@ -58,6 +63,7 @@ export class Session {
       drain: () => this.relay?.browserDrained(),
       alive: () => {
         this.unansweredPings = 0;
+        if (this.probes.size > 0) this.answerProbes(true);
       },
       left: (why) => {
         this.finish(why);
@@ -79,6 +85,27 @@ export class Session {
   /** Ends the session with a close code and a reason that the browser reads. */
   close(code: number, reason: string): void {
     if (this.finish(reason)) this.parts.browser.close(code, reason);
+  }
+
+  /** Relayed so far, both ways. */
+  get bytes(): number {
+    return (this.relay?.bytesToBrowser ?? 0) + (this.relay?.bytesToTarget ?? 0);
+  }
+
+  /** Whether the browser answers a ping; one that is not being read at the moment counts as there. */
+  probe(timeoutMs: number): Promise<boolean> {
+    if (this.finished) return Promise.resolve(false);
+    if (this.relay?.browserIsHeldBack || this.setUp?.heldBack) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => settle(false), timeoutMs);
+      const settle = (alive: boolean) => {
+        clearTimeout(timer);
+        this.probes.delete(settle);
+        resolve(alive);
+      };
+      this.probes.add(settle);
+      this.parts.browser.ping();
+    });
   }
 
   /** Ends the browser's connection without waiting for its answer. */
@@ -149,13 +176,20 @@ export class Session {
     if (this.finished) return false;
     this.finished = true;
     clearInterval(this.pingTimer);
+    this.answerProbes(false);
     this.setUp?.giveUp();
     this.setUp = undefined;
     this.target?.end();
     const { bytesToBrowser = 0, bytesToTarget = 0 } = this.relay ?? {};
     const seconds = Math.round(performance.now() - this.startedAt) / 1000;
-    this.log(level, { reason, bytesToBrowser, bytesToTarget, seconds }, 'console closed');
+    const end = { reason, bytesToBrowser, bytesToTarget, seconds };
+    this.log(level, end, 'console closed');
+    this.parts.onEnd(end);
     return true;
+  }
+
+  private answerProbes(alive: boolean): void {
+    for (const settle of this.probes) settle(alive);
   }
 
   private log(level: 'info' | 'warn', about: object, message: string): void {
@@ -163,50 +197,5 @@ export class Session {
     // Nothing is put together for a line that is not written.
     if (!logger.isLevelEnabled(level)) return;
     logger[level]({ ...labels, vm: grant.vmId, user: grant.user, ...about }, message);
-  }
-}
-
-/** What a session needs only until its target has greeted. */
-class SetUp {
-  readonly early: Buffer[] = [];
-  private readonly abort = new AbortController();
-  private readonly deadline: NodeJS.Timeout;
-  private earlyBytes = 0;
-  private greeting: Buffer = Buffer.alloc(0);
-
-  constructor(timeoutMs: number, onLate: () => void) {
-    this.deadline = setTimeout(onLate, timeoutMs);
-  }
-
-  get signal(): AbortSignal {
-    return this.abort.signal;
-  }
-
-  get heldBack(): boolean {
-    return this.earlyBytes > EARLY_BYTES || this.early.length > QUEUED_PIECES;
-  }
-
-  /** @returns false: the browser has sent enough for now */
-  keepEarly(bytes: Buffer): boolean {
-    this.early.push(bytes);
-    this.earlyBytes += bytes.length;
-    return !this.heldBack;
-  }
-
-  /** All that the target has said so far, in memory of its own. */
-  collect(bytes: Buffer): Buffer {
-    this.greeting = Buffer.concat([this.greeting, bytes]);
-    return this.greeting;
-  }
-
-  /** The target is there. */
-  end(): void {
-    clearTimeout(this.deadline);
-  }
-
-  /** Nobody waits for the target any more. */
-  giveUp(): void {
-    this.end();
-    this.abort.abort();
   }
 }

@@ -5,13 +5,12 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { clientAddress, type TrustedProxies } from '../client-address.js';
-import type { RedeemToken } from '../console/redeem.js';
+import type { Admitted, Door } from '../console/gate.js';
 import { GatewayError, toGatewayError } from '../errors.js';
 import { requestUrl } from '../http-limits.js';
 import type { Logger } from '../log.js';
 import { newRef } from '../ref.js';
-import type { Grant } from '../tokens/grant.js';
-import { fingerprint, hashToken, type Token } from '../tokens/token.js';
+import { fingerprint, hashToken, isSealedForm, type Token } from '../tokens/token.js';
 import type { BrowserChannel } from './browser-channel.js';
 import { BrowserSocket } from './browser-socket.js';
 import type { Handshakes } from './handshakes.js';
@@ -28,14 +27,14 @@ export interface UpgradeSettings extends OriginSettings {
 /** Somebody with a valid token, upgraded. */
 export interface Admission {
   readonly browser: BrowserChannel;
-  readonly grant: Grant;
+  readonly admitted: Admitted;
   readonly ref: string;
   readonly client: string;
   readonly fingerprint: string;
 }
 
 export interface UpgradeParts {
-  readonly redeem: RedeemToken;
+  readonly door: Door;
   readonly handshakes: Handshakes;
   readonly logger: Logger;
   /** Asked at every upgrade, so that it may change while running. */
@@ -55,7 +54,7 @@ interface Knock {
 }
 
 export function createUpgrade(parts: UpgradeParts): UpgradeListener {
-  const { redeem, handshakes, logger, settings, stopping } = parts;
+  const { door, handshakes, logger, settings, stopping } = parts;
   const webSockets = new WebSocketServer({
     noServer: true,
     clientTracking: false,
@@ -69,14 +68,24 @@ export function createUpgrade(parts: UpgradeParts): UpgradeListener {
     refuseUpgrade(socket, new GatewayError('bad-upgrade', { detail: error.message }), newRef());
   });
 
-  /** `then` runs before the first frame is read, so that none is missed. */
+  /**
+   * `then` runs before the first frame is read, so that none is missed.
+   * @returns false where it did not run: `ws` has refused the handshake, or the browser has ended its side of TCP
+   */
   const upgrade = (
     request: IncomingMessage,
     socket: Socket,
     head: Buffer,
     then: (browser: BrowserChannel) => void,
-  ) =>
-    webSockets.handleUpgrade(request, socket, head, (webSocket: unknown) => then(webSocket as BrowserSocket));
+  ): boolean => {
+    let upgraded = false;
+    // Calls back at once, or never.
+    webSockets.handleUpgrade(request, socket, head, (webSocket: unknown) => {
+      upgraded = true;
+      then(webSocket as BrowserSocket);
+    });
+    return upgraded;
+  };
 
   const decide = async (request: IncomingMessage, socket: Socket, head: Buffer): Promise<void> => {
     const { origin, 'x-forwarded-for': forwardedFor } = request.headers;
@@ -88,13 +97,24 @@ export function createUpgrade(parts: UpgradeParts): UpgradeListener {
     const leave = client === peer ? () => handshakes.admitConnection(socket) : handshakes.enter(client);
     if (leave === undefined) return refuse(socket, new GatewayError('too-many-connections'), knock);
     if (client !== peer) socket.once('close', leave);
-    const verdict = await judge(request).catch(toGatewayError);
-    // The client may have gone while the store was asked.
-    if (socket.destroyed) return;
+    const verdict = await judge(request, knock).catch(toGatewayError);
+    // The client may have gone while the store was asked, or the service begun to stop.
+    const late = socket.destroyed
+      ? 'the browser vanished'
+      : stopping.aborted
+        ? 'the service stops'
+        : undefined;
+    if (late !== undefined) {
+      if (!(verdict instanceof GatewayError)) door.closed(verdict.admitted.session, neverBegan(late));
+      if (!socket.destroyed) refuse(socket, new GatewayError('stopping'), knock);
+      return;
+    }
     if (!(verdict instanceof GatewayError)) {
       leave();
-      const admitted = { ...verdict, ref: knock.ref, client };
-      upgrade(request, socket, head, (browser) => parts.onAdmission({ browser, ...admitted }));
+      const about = { ...verdict, ref: knock.ref, client };
+      const begin = (browser: BrowserChannel) => parts.onAdmission({ browser, ...about });
+      if (upgrade(request, socket, head, begin)) return;
+      door.closed(verdict.admitted.session, neverBegan('the handshake failed'));
     } else if (origin === undefined || !TOLD_IN_RFB.has(verdict.code)) {
       refuse(socket, verdict, knock);
     } else {
@@ -106,10 +126,15 @@ export function createUpgrade(parts: UpgradeParts): UpgradeListener {
   };
 
   /** @throws GatewayError */
-  const judge = async (request: IncomingMessage): Promise<Pick<Admission, 'grant' | 'fingerprint'>> => {
+  const judge = async (
+    request: IncomingMessage,
+    { client, ref }: Knock,
+  ): Promise<Pick<Admission, 'admitted' | 'fingerprint'>> => {
     if (stopping.aborted) throw new GatewayError('stopping');
-    const hash = hashToken(readToken(request, settings()));
-    return { grant: await redeem(hash), fingerprint: fingerprint(hash) };
+    const token = readToken(request, settings());
+    const hash = hashToken(token);
+    const key = isSealedForm(token) ? { hash, sealed: token } : { hash };
+    return { admitted: await door.open({ key, client, ref }), fingerprint: fingerprint(hash) };
   };
 
   const refuse = (socket: Duplex, refused: GatewayError, knock: Knock): void => {
@@ -136,7 +161,18 @@ export function createUpgrade(parts: UpgradeParts): UpgradeListener {
 }
 
 /** What a person, not a program, has to be told; everything else is a mistake in a page or an address. */
-const TOLD_IN_RFB: ReadonlySet<string> = new Set(['token-not-valid', 'store-unavailable']);
+const TOLD_IN_RFB: ReadonlySet<string> = new Set([
+  'token-not-valid',
+  'store-unavailable',
+  'token-in-use',
+  'too-many-sessions',
+  'too-many-unknown-tokens',
+]);
+
+/** Of a session that was opened for nobody. */
+function neverBegan(reason: string) {
+  return { reason, bytesToBrowser: 0, bytesToTarget: 0, seconds: 0 };
+}
 
 /** The token, where everything about the request is right but perhaps the token itself. @throws GatewayError */
 function readToken(request: IncomingMessage, settings: UpgradeSettings): Token {

@@ -3,29 +3,19 @@
 import { createServer, type Server } from 'node:http';
 import express, { type NextFunction, type Request, type Response } from 'express';
 import { clientAddress, type TrustedProxies } from '../client-address.js';
-import type { IssueConsole } from '../console/issue.js';
-import { type GatewayError, toGatewayError } from '../errors.js';
+import { toGatewayError } from '../errors.js';
 import { httpLimits, limitReply, limitServer, requestPath } from '../http-limits.js';
-import type { Logger } from '../log.js';
-import { userOf } from '../oned/session-string.js';
 import { newRef } from '../ref.js';
-import { fingerprint, hashToken } from '../tokens/token.js';
-import { decodeCall, RpcFault } from './call.js';
-import { answerRequest, type ConsoleRequest, type MethodSettings, readRequest } from './methods.js';
-import { faultReply, refusalReply, successReply } from './reply.js';
+import { Answerer, type AnswererParts, type AnswerSettings } from './answer.js';
 
-export interface EndpointSettings extends MethodSettings {
+export interface EndpointSettings extends AnswerSettings {
   readonly trustedProxies: TrustedProxies;
 }
 
-export interface EndpointParts {
-  readonly issue: IssueConsole;
-  readonly logger: Logger;
+/** `stopping`: answers from then on close their connection. */
+export interface EndpointParts extends AnswererParts {
   readonly maxBodyBytes: number;
-  /** Asked at every call, so that it may change while running. */
   readonly settings: () => EndpointSettings;
-  /** Fires when the service stops: answers from then on close their connection. */
-  readonly stopping: AbortSignal;
 }
 
 const RPC_PATH = /^\/RPC2/;
@@ -33,6 +23,7 @@ const ALLOWED_VERBS = 'GET, POST';
 
 /** The XML-RPC listener, not yet listening. */
 export function createEndpoint(parts: EndpointParts): Server {
+  const answerer = new Answerer(parts);
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
@@ -46,7 +37,7 @@ export function createEndpoint(parts: EndpointParts): Server {
   });
   app.use(express.raw({ type: () => true, limit: parts.maxBodyBytes }));
   app.use(async (request: Request, response: Response) => {
-    sendXml(response, await answerCall(request, response, parts));
+    sendXml(response, await answerCall(request, response, parts, answerer));
   });
   app.use((error: unknown, _request: Request, response: Response, _next: NextFunction) => {
     sendFailure(response, error, parts);
@@ -54,52 +45,18 @@ export function createEndpoint(parts: EndpointParts): Server {
   return limitServer(createServer(httpLimits, app));
 }
 
-async function answerCall(request: Request, response: Response, parts: EndpointParts): Promise<string> {
-  const { logger, settings: readSettings } = parts;
-  const settings = readSettings();
-  const client = clientAddress(
-    request.socket.remoteAddress,
-    request.headers['x-forwarded-for'],
-    settings.trustedProxies,
-  );
-  const ref = newRef();
-  const startedAt = performance.now();
-  const durationMs = () => Math.round(performance.now() - startedAt);
-  let asked: ConsoleRequest | undefined;
-  try {
-    const body: unknown = request.body;
-    asked = readRequest(
-      decodeCall(Buffer.isBuffer(body) ? body : Buffer.alloc(0), request.headers['content-type']),
-    );
-    const { value, issued } = await answerRequest(asked, parts.issue, settings, goneSignal(response));
-    const { vmId, user, target } = issued.grant;
-    const token = fingerprint(hashToken(issued.token));
-    logger.info(
-      { ref, vm: vmId, user, client, fingerprint: token, target, durationMs: durationMs() },
-      'token issued',
-    );
-    return successReply(value);
-  } catch (error) {
-    const about = {
-      ref,
-      vm: asked?.vmId,
-      user: asked && userOf(asked.session),
-      client,
-      durationMs: durationMs(),
-    };
-    if (error instanceof RpcFault) {
-      logger.info({ ...about, fault: error.code, reason: error.message }, 'call refused');
-      return faultReply(error.code, error.message);
-    }
-    const refused = toGatewayError(error);
-    logger[refused.logLevel]({ ...about, code: refused.code, reason: reasonOf(refused) }, 'call refused');
-    return refusalReply(refused.toldAs(ref), refused.oneCode);
-  }
-}
-
-/** oned's words can echo what it was sent; its code says enough. */
-function reasonOf(refused: GatewayError): string {
-  return refused.code === 'oned-refused' ? `oned's code ${refused.oneCode}` : refused.detail;
+function answerCall(request: Request, response: Response, parts: EndpointParts, answerer: Answerer) {
+  const body: unknown = request.body;
+  return answerer.answer({
+    body: Buffer.isBuffer(body) ? body : Buffer.alloc(0),
+    contentType: request.headers['content-type'],
+    client: clientAddress(
+      request.socket.remoteAddress,
+      request.headers['x-forwarded-for'],
+      parts.settings().trustedProxies,
+    ),
+    gone: goneSignal(response),
+  });
 }
 
 /** Fires when the caller closes the connection before it has its answer. */

@@ -5,10 +5,21 @@ export interface Grant {
   readonly vmId: number;
   /** Where the VM's console listens. */
   readonly target: { readonly host: string; readonly port: number };
-  /** Who asked for it: the session string up to its first colon. */
+  /** Who asked for it, by OpenNebula's name. */
   readonly user: string;
+  /** What gave that user the VM, as far as it can be looked up again; only with `service_auth`. */
+  readonly caller?: Caller | undefined;
   /** Milliseconds since 1970. */
   readonly issuedAt: number;
-  /** Milliseconds since 1970; from then on the token is refused. */
+  /** Milliseconds since 1970; until then the token must have been used for the first time. */
   readonly expiresAt: number;
+}
+
+/** A user of OpenNebula, as `one.user.info` told of him. */
+export interface Caller {
+  readonly uid: number;
+  /** The primary group among them. */
+  readonly gids: readonly number[];
+  /** Whether the VM's owner and permission bits gave him USE; else it was a rule that nobody can ask oned about. */
+  readonly byPermission: boolean;
 }

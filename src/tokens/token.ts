@@ -18,6 +18,12 @@ const FINGERPRINT_LENGTH = 12;
 
 const FORM = /^[a-z0-9]{25,128}$/;
 
+/** A sealed one at most: a grant with long names and a caller of many groups takes no more. */
+const MAX_SEALED_LENGTH = 2048;
+
+/** RFC 7516, 7.1, for `dir` and A256GCM: header, no encrypted key, IV of 12 bytes, ciphertext, tag of 16 bytes. */
+const SEALED_FORM = /^[A-Za-z0-9_-]+\.\.[A-Za-z0-9_-]{16}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{22}$/;
+
 export function newToken(): Token {
   let token = '';
   for (let i = 0; i < LENGTH; i++) token += ALPHABET.charAt(randomInt(ALPHABET.length));
@@ -26,7 +32,12 @@ export function newToken(): Token {
 
 /** Whether a text has the form of a token, so that a path segment may be taken for one. */
 export function hasTokenForm(text: string): boolean {
-  return FORM.test(text);
+  return FORM.test(text) || isSealedForm(text);
+}
+
+/** Whether a text has the form of a token that carries its grant; whether it opens is for the keys to say. */
+export function isSealedForm(text: string): text is Token {
+  return text.length <= MAX_SEALED_LENGTH && SEALED_FORM.test(text);
 }
 
 export function hashToken(token: Token): TokenHash {

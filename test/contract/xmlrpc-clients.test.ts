@@ -34,6 +34,9 @@ const calls = [
   ['one.vm.vncurl', session, 7],
   ['one.vm.vnctoken', session, 8],
   ['one.vm.vnctokenonly', 'oneadmin:wrong', 7],
+  ['one.vm.vncsessions', session, 7],
+  ['one.vm.vncrevoke', session, 7],
+  ['one.vm.vncrevoke', session, 7],
 ];
 
 let oned: TestOned;
@@ -52,8 +55,11 @@ test.each(clients)('%s gets every value and every error as it was meant', async 
   const [file = '', ...args] = command[0] === 'GO' ? [await buildGoClient()] : command;
   const { code, stdout, stderr } = await run(file, [...args, service.rpcUrl, JSON.stringify(calls)]);
   expect(`${code} ${stderr}`).toBe('0 ');
-  expect(oned.calls.map((call) => call.session)).toEqual(calls.map(([, sent]) => sent));
-  const [struct, only, xml, url, pending, refused] = JSON.parse(stdout) as Reply[];
+  const asked = oned.calls.filter(({ method }) => method === 'one.vm.info');
+  expect(asked.map((call) => call.session)).toEqual(calls.map(([, sent]) => sent));
+  const [struct, only, xml, url, pending, refused, sessions, revoked, nothing] = JSON.parse(
+    stdout,
+  ) as Reply[];
 
   const members = struct?.[1] as Record<string, unknown>;
   const token = String(members['token']);
@@ -69,6 +75,11 @@ test.each(clients)('%s gets every value and every error as it was meant', async 
   expect(texts(pending)).toEqual(texts([false, 'Unsupported VM state! STATE:1 LCM_STATE:0', 0x0800]));
   const message = "[one.vm.info] User couldn't be authenticated, aborting call.";
   expect(texts(refused)).toEqual(texts([false, message, 0x0100]));
+
+  expect(texts(sessions)).toEqual(texts([true, '<VNC_SESSIONS></VNC_SESSIONS>', 0]));
+  // The four that were issued above.
+  expect(texts(revoked)).toEqual(texts([true, 4, 0]));
+  expect(texts(nothing)).toEqual(texts([true, 0, 0]));
 });
 
 const asWritten = { parseTagValue: false, trimValues: false };

@@ -173,7 +173,7 @@ async function makeHost({ systemctl = systemctlScript } = {}) {
   const config = join(folder, 'logrotate.conf');
   const group = (await runWell('id', ['-gn'])).trim();
   const owner = `${userInfo().username} ${group}`;
-  const replacements = { '/var/log/one/vnctoken.log {': `${logFile} {`, 'oneadmin oneadmin': owner };
+  const replacements = { '/var/log/one/': `${logFolder}/`, 'oneadmin oneadmin': owner };
   writeFileSync(config, readShipped('logrotate/vnctoken', replacements), { mode: 0o644 });
   const callsFile = join(folder, 'systemctl-calls');
   writeFileSync(callsFile, '');
@@ -193,7 +193,9 @@ async function makeHost({ systemctl = systemctlScript } = {}) {
         .join('')
         .split('\n')
         .slice(0, -1)
-        .map((line) => JSON.parse(line) as { vm?: number }),
+        .map((line) => JSON.parse(line) as { vm?: number; audit?: string })
+        // One line a call: who was given a console is told in a line of its own.
+        .filter(({ audit }) => audit === undefined),
   };
 }
 

@@ -15,6 +15,9 @@ import { greet, greetAndEcho, greetAndStall } from '../support/vnc-target.ts';
 import { canConnect, waitFor, within } from '../support/wait.ts';
 import { closePayload, frame, opcode, openRawWebSocket } from '../support/ws-client.ts';
 
+const packageFile = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+const { version: packageVersion } = JSON.parse(packageFile) as { version: string };
+
 /** A port that somebody else listens on. */
 async function takenPort(): Promise<number> {
   const port = await freePort();
@@ -30,7 +33,7 @@ describe('--help, --version and check-config', () => {
     expect([help.code, help.stderr]).toEqual([0, '']);
     expect(help.stdout).toContain('--token_ttl');
     const version = await runMain(['--version']);
-    expect([version.code, version.stdout.trim()]).toEqual([0, '1.0.0']);
+    expect([version.code, version.stdout.trim()]).toEqual([0, packageVersion]);
     const check = await runMain(['check-config', '--token_ttl', '60']);
     expect([check.code, check.stderr]).toEqual([0, '']);
     expect(check.stdout).toMatch(/token_ttl\s+60 {2}\(--token_ttl\)/);
@@ -153,7 +156,7 @@ describe('a start', () => {
       expect.objectContaining({
         rpc: `127.0.0.1:${service.rpcPort}`,
         proxy: [`127.0.0.1:${service.proxyPort}`, `[::1]:${service.proxyPort}`],
-        version: '1.0.0',
+        version: packageVersion,
       }),
     ]);
     for (const host of ['127.0.0.1', '::1']) expect(await canConnect(service.proxyPort, host)).toBe(true);

@@ -7,7 +7,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { connect as connectTls } from 'node:tls';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { makePki } from '../support/certificates.ts';
-import { type Consoles, startConsoles } from '../support/consoles.ts';
+import { type Consoles, manySessions, startConsoles } from '../support/consoles.ts';
 import { atEnd } from '../support/lifetime.ts';
 import { type Random, seededRandom } from '../support/random.ts';
 import { rfbGreeting } from '../support/vnc-target.ts';
@@ -25,6 +25,7 @@ beforeAll(async () => {
   const { server } = await makePki();
   consoles = await startConsoles({
     flags: {
+      ...manySessions,
       workers: 1,
       vnc_proxy_support_wss: 'yes',
       vnc_proxy_cert: server.cert,

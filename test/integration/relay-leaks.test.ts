@@ -10,8 +10,9 @@ import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import { TrustedProxies } from '../../src/client-address.ts';
 import { ConsoleProxy } from '../../src/proxy/proxy.ts';
+import type { SessionId } from '../../src/tokens/record.ts';
 import { connectTcp } from '../../src/transport/tcp.ts';
-import { startConsoles } from '../support/consoles.ts';
+import { manySessions, startConsoles } from '../support/consoles.ts';
 import { atEnd } from '../support/lifetime.ts';
 import { freePort } from '../support/ports.ts';
 import { type Behaviour, rfbGreeting } from '../support/vnc-target.ts';
@@ -238,7 +239,7 @@ async function startTargets(): Promise<Targets> {
 
 describe('a service', () => {
   it('has as many descriptors after twenty thousand connects as before, and hardly more memory', async () => {
-    const consoles = await startConsoles({ flags: { workers: 1, debug_level: 0 } });
+    const consoles = await startConsoles({ flags: { ...manySessions, workers: 1, debug_level: 0 } });
     const { portOf, connections } = await startTargets();
     const tokens = new Map<TargetKind, string>();
     for (const [kind, port] of Object.entries(portOf) as [TargetKind, number][]) {
@@ -281,14 +282,24 @@ describe('a proxy in this process', () => {
     atEnd(() => void process.off('warning', onWarning));
     const { portOf, connections } = await startTargets();
     let target: TargetKind = 'echo';
+    let openSessions = 0;
     const proxy = new ConsoleProxy({
-      redeem: async () => ({
-        vmId: 1,
-        target: { host: '127.0.0.1', port: portOf[target] },
-        user: 'oneadmin',
-        issuedAt: 0,
-        expiresAt: Number.MAX_SAFE_INTEGER,
-      }),
+      door: {
+        open: async () => {
+          openSessions++;
+          const session = randomBytes(8).toString('hex') as SessionId;
+          const place = { host: '127.0.0.1', port: portOf[target] };
+          const grant = {
+            vmId: 1,
+            target: place,
+            user: 'oneadmin',
+            issuedAt: 0,
+            expiresAt: Number.MAX_SAFE_INTEGER,
+          };
+          return { session, grant };
+        },
+        closed: () => void openSessions--,
+      },
       connect: connectTcp,
       logger: pino({ enabled: false }),
       // Nobody is trusted, so that every connection takes a place until it has shown a token.
@@ -319,7 +330,7 @@ describe('a proxy in this process', () => {
     const settled = async (before: ReturnType<typeof resources>) => {
       const asBefore = () =>
         (Object.keys(before) as (keyof typeof before)[]).every((kind) => resources()[kind] <= before[kind]);
-      await waitFor(() => connections.size === 0 && asBefore(), {
+      await waitFor(() => connections.size === 0 && openSessions === 0 && asBefore(), {
         what: `timers and sockets to be as before: ${JSON.stringify(before)}`,
         deadlineMs: 20_000,
       });

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { type Consoles, startConsoles } from '../support/consoles.ts';
+import { type Consoles, manySessions, startConsoles } from '../support/consoles.ts';
 import { type Behaviour, greet, greetAndStall, rfbGreeting, silent } from '../support/vnc-target.ts';
 import { waitFor } from '../support/wait.ts';
 import { frame, opcode, type RawWebSocket } from '../support/ws-client.ts';
@@ -59,7 +59,7 @@ async function openSessions(
 
 /** Once around, so that what every process needs for its work is not counted. */
 async function warmedUp(): Promise<Consoles> {
-  const consoles = await startConsoles({ flags: { workers: 1 } });
+  const consoles = await startConsoles({ flags: { ...manySessions, workers: 1 } });
   const { token } = await consoles.console(greet);
   for (const { socket } of await openSessions(consoles, token)) socket.destroy();
   return consoles;

@@ -30,6 +30,9 @@ const mode = (path: string) => (statSync(path).mode & 0o777).toString(8);
 const grants = (folder: string) =>
   readdirSync(folder).map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')));
 
+/** The service's clock goes on steadily from its start, this one as it is set. */
+const CLOCKS_APART_MS = 100;
+
 describe('the files of a token', () => {
   it('are as the contract says, for us alone, and without token or password in ours', async () => {
     const { service, oned } = await startConsoles({ flags: { token_ttl: 77 } });
@@ -44,13 +47,12 @@ describe('the files of a token', () => {
     const text = readFileSync(own, 'utf8');
     const stored = JSON.parse(text);
     expect(stored).toMatchObject({
-      version: 1,
-      vmId: 7,
-      target: { host: 'node1', port: 5907 },
-      user: 'alice',
+      version: 2,
+      grant: { vmId: 7, target: { host: 'node1', port: 5907 }, user: 'alice' },
     });
-    expect(stored.expiresAt - stored.issuedAt).toBe(77_000);
-    expect(stored.issuedAt).toBeGreaterThanOrEqual(before);
+    expect(stored.grant.expiresAt - stored.grant.issuedAt).toBe(77_000);
+    // The service's clock goes on steadily from its start: a millisecond is nothing here.
+    expect(stored.grant.issuedAt).toBeGreaterThan(before - 1000);
     for (const secret of [token, 'alicepw', 'opensesame']) expect(text).not.toContain(secret);
 
     expect(readdirSync(service.tokenFolder)).toEqual([websockifyName(7, token)]);
@@ -70,7 +72,7 @@ describe('the files of a token', () => {
 
     const without = await startConsoles({ flags: { websockify_files: false } });
     await without.tokenFor('node1', 5907);
-    expect(readdirSync(join(without.service.oneLocation, 'var'))).toEqual(['vnctoken']);
+    expect(readdirSync(join(without.service.oneLocation, 'var'))).toEqual(['vnctoken', 'vnctoken-run']);
   });
 
   it("lose websockify's at the first use through us, whoever comes second", async () => {
@@ -100,28 +102,33 @@ describe('an expired token', () => {
     const consoles = await startConsoles({ flags: { token_ttl: 1 } });
     const { service } = consoles;
     const { token, vmId } = await consoles.console(greet);
-    const [stored] = grants(service.stateFolder);
-    const used = await consoles.open(token);
-    expect(used.status).toBe(101);
-    await waitFor(() => Date.now() >= stored.expiresAt, { what: 'the token to expire' });
-    const refused = await consoles.open(token);
-    expect(refused.status).toBe(401);
+    const [{ grant }] = grants(service.stateFolder);
+    await waitFor(() => Date.now() >= grant.expiresAt + CLOCKS_APART_MS, { what: 'the token to expire' });
+    expect((await consoles.open(token)).status).toBe(401);
     const files = () => [...readdirSync(service.stateFolder), ...readdirSync(service.tokenFolder)];
     await waitFor(() => files().length === 0, {
       what: `the end of the files of VM ${vmId}`,
       deadlineMs: 5000,
     });
-    // What it opened goes on.
+  });
+
+  it('that was used in time goes on, and opens its console again', async () => {
+    const consoles = await startConsoles({ flags: { token_ttl: 1 } });
+    const { token } = await consoles.console(greet);
+    const [{ grant }] = grants(consoles.service.stateFolder);
+    const used = await consoles.open(token);
     expect((await used.waitForData(12)).toString()).toBe('RFB 003.008\n');
+    await waitFor(() => Date.now() >= grant.expiresAt + CLOCKS_APART_MS, { what: 'token_ttl to pass' });
+    expect((await consoles.open(token)).status).toBe(101);
   });
 
   it('that expired while nothing ran is refused from the start', async () => {
     const consoles = await startConsoles({ flags: { token_ttl: 1 } });
     const token = await consoles.tokenFor('127.0.0.1', 5900);
     const { oneLocation, stateFolder } = consoles.service;
-    const [stored] = grants(stateFolder);
+    const [{ grant }] = grants(stateFolder);
     await consoles.service.stop();
-    await waitFor(() => Date.now() >= stored.expiresAt, { what: 'the token to expire' });
+    await waitFor(() => Date.now() >= grant.expiresAt + CLOCKS_APART_MS, { what: 'the token to expire' });
     const again = await startService({ oneLocation });
     expect([...readdirSync(again.stateFolder), ...readdirSync(again.tokenFolder)]).toEqual([]);
     expect((await openRawWebSocket({ port: again.proxyPort, path: `/?token=${token}` })).status).toBe(401);
@@ -166,7 +173,9 @@ describe('a restart', () => {
     const names = readdirSync(service.stateFolder);
     for (const token of given) expect(names).toContain(hashOf(token));
     for (const name of names) expect(name).toMatch(/^[0-9a-f]{64}$/);
-    expect(grants(service.stateFolder).every(({ version, vmId }) => version === 1 && vmId === 7)).toBe(true);
+    expect(grants(service.stateFolder).every(({ version, grant }) => version === 2 && grant.vmId === 7)).toBe(
+      true,
+    );
     const known = new Set(names.map((name) => `vnctoken-7-${name.slice(0, 12)}`));
     const theirs = readdirSync(service.tokenFolder);
     expect(theirs.filter((name) => !known.has(name))).toEqual([]);

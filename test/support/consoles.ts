@@ -1,7 +1,7 @@
 // A running service with an oned before it, and consoles on any target: what the tests of the proxy begin with.
 
 import { startTestOned, type TestOned } from './oned.ts';
-import { type Service, type ServiceOptions, startService } from './service.ts';
+import { type Flags, type Service, type ServiceOptions, startService } from './service.ts';
 import { type Behaviour, startVncTarget, type VncTarget } from './vnc-target.ts';
 import { type HandshakeOptions, openRawWebSocket, type RawWebSocket } from './ws-client.ts';
 
@@ -15,6 +15,13 @@ export interface Consoles {
   /** Opens a WebSocket with the token in the query. */
   open(token: string, options?: Partial<HandshakeOptions>): Promise<RawWebSocket>;
 }
+
+/** For tests in which one token has many sessions at a time, as no person's has. */
+export const manySessions: Flags = {
+  token_sessions: 'shared',
+  max_sessions_per_vm: 256,
+  max_sessions_per_user: 100_000,
+};
 
 /** Starts a service for tests of the proxy. */
 export async function startConsoles(options: ServiceOptions = {}): Promise<Consoles> {

@@ -6,7 +6,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { atEnd } from './lifetime.ts';
-import { type Vm, vmXml } from './vm.ts';
+import { type Vm, vmPoolXml, vmXml } from './vm.ts';
 import { encodeValue, escapeXml } from './xmlrpc.ts';
 
 /** What oned does with a call. */
@@ -35,10 +35,21 @@ export type Answer =
 export interface OnedCall {
   method: string;
   session: string;
+  /** NaN for a set of VMs; -1 for the caller himself. */
   vmId: number;
+  /** Of a set of VMs. */
+  ids: number[];
   /** The third parameter, as XML text. */
   rest: string;
   body: string;
+}
+
+/** Who a session is, for one.user.info. */
+export interface OnedUser {
+  id: number;
+  name: string;
+  /** The primary group first. */
+  gids: readonly number[];
 }
 
 export type Script = Answer | ((call: OnedCall) => Answer | Promise<Answer>);
@@ -60,6 +71,14 @@ export interface TestOned {
     target: { host: string; port: number },
     graphics?: Record<string, string | number>,
   ): void;
+  /** Changes a VM while it runs: a state, a host, an owner. It must have been given as a VM. */
+  changeVm(vmId: number, changes: Partial<Vm>): void;
+  /** The VM is removed from the database, as after `onedb purge-done`. */
+  removeVm(vmId: number): void;
+  /** Who a session is; without this, oneadmin is himself and everybody else a user of the group 1. */
+  user(session: string, user: OnedUser): void;
+  /** Sets what a whole method answers, whatever it asks for; undefined: as before. */
+  answerMethod(method: string, script: Script | undefined): void;
   stop(): Promise<void>;
 }
 
@@ -72,10 +91,37 @@ export function readGolden(path: string): Buffer {
 
 export async function startTestOned({ port = 0 } = {}): Promise<TestOned> {
   const scripts = new Map<string, Script>();
+  const methodScripts = new Map<string, Script>();
+  const users = new Map<string, OnedUser>();
   const calls: OnedCall[] = [];
   let active = 0;
   let mostActive = 0;
   let endlessBytesSent = 0;
+
+  const scriptOf = (vmId: number, session: string) =>
+    scripts.get(`${vmId} ${session}`) ?? scripts.get(`${vmId}`) ?? missingVm(vmId);
+
+  /** The set of those that have a VM; others oned leaves out without a word. */
+  const poolOf = async (call: OnedCall): Promise<Answer> => {
+    const vms: string[] = [];
+    for (const id of new Set(call.ids)) {
+      const script = scriptOf(id, call.session);
+      const answer = typeof script === 'function' ? await script(call) : script;
+      if (typeof answer === 'string') return answer;
+      if ('vm' in answer) vms.push(vmXml(answer.vm));
+      else if ('value' in answer) vms.push(answer.value);
+    }
+    return { value: vmPoolXml(vms) };
+  };
+
+  const answerTo = async (call: OnedCall): Promise<Answer> => {
+    const own = methodScripts.get(call.method);
+    if (own !== undefined) return typeof own === 'function' ? own(call) : own;
+    if (call.method === 'one.user.info') return { value: userXml(users.get(call.session) ?? userOf(call)) };
+    if (call.method === 'one.vmpool.infoset') return poolOf(call);
+    const script = scriptOf(call.vmId, call.session);
+    return typeof script === 'function' ? script(call) : script;
+  };
 
   const server = createServer(async (request, response) => {
     mostActive = Math.max(mostActive, ++active);
@@ -83,9 +129,7 @@ export async function startTestOned({ port = 0 } = {}): Promise<TestOned> {
     try {
       const call = parseCall(await bodyOf(request));
       calls.push(call);
-      const script =
-        scripts.get(`${call.vmId} ${call.session}`) ?? scripts.get(`${call.vmId}`) ?? missingVm(call.vmId);
-      const answer = typeof script === 'function' ? await script(call) : script;
+      const answer = await answerTo(call);
       endlessBytesSent += await give(answer, request, response);
     } catch {
       // The caller is gone: nobody to answer.
@@ -115,8 +159,41 @@ export async function startTestOned({ port = 0 } = {}): Promise<TestOned> {
     answer,
     runVm: (id, { host, port: PORT }, graphics = {}) =>
       answer(id, { vm: { id, hosts: [host], graphics: { PORT, ...graphics } } }),
+    changeVm: (vmId, changes) => {
+      const present = scripts.get(`${vmId}`);
+      if (typeof present !== 'object' || !('vm' in present)) throw new Error(`VM ${vmId} is no VM`);
+      answer(vmId, { vm: { ...present.vm, ...changes } });
+    },
+    removeVm: (vmId) => {
+      scripts.delete(`${vmId}`);
+    },
+    user: (session, user) => {
+      users.set(session, user);
+    },
+    answerMethod: (method, script) => {
+      if (script === undefined) methodScripts.delete(method);
+      else methodScripts.set(method, script);
+    },
     stop,
   };
+}
+
+/** Whom a session is of, as far as its name tells. */
+function userOf({ session }: OnedCall): OnedUser {
+  const name = session.split(':', 1)[0] ?? '';
+  return name === 'oneadmin' ? { id: 0, name, gids: [0] } : { id: 2, name, gids: [1] };
+}
+
+/** The `<USER>…</USER>` of one.user.info, with the secrets that stand in it. */
+function userXml({ id, name, gids }: OnedUser): string {
+  const groups = gids.map((gid) => `<ID>${gid}</ID>`).join('');
+  return (
+    `<USER><ID>${id}</ID><GID>${gids[0]}</GID><GROUPS>${groups}</GROUPS><GNAME>group${gids[0]}</GNAME>` +
+    `<NAME>${escapeXml(name)}</NAME><PASSWORD><![CDATA[6624974ea2baffac]]></PASSWORD>` +
+    '<AUTH_DRIVER><![CDATA[core]]></AUTH_DRIVER><ENABLED>1</ENABLED><LOGIN_TOKEN><TOKEN>b40de715279ed5cd</TOKEN>' +
+    '<EXPIRATION_TIME>1795299537</EXPIRATION_TIME><EGID>-1</EGID></LOGIN_TOKEN>' +
+    '<TEMPLATE><TOKEN_PASSWORD><![CDATA[bee0657e6415789b]]></TOKEN_PASSWORD></TEMPLATE></USER>'
+  );
 }
 
 function missingVm(vmId: number): Answer {
@@ -187,7 +264,10 @@ function parseCall(body: string): OnedCall {
   );
   const text = (value = '') =>
     value.replace(/^\s*<(\w+)>([\s\S]*)<\/\1>\s*$/, '$2').replace(markup, unescaped);
-  return { method, session: text(params[0]), vmId: Number(text(params[1])), rest: params[2] ?? '', body };
+  const asked = text(params[1]);
+  const ids = method === 'one.vmpool.infoset' ? asked.split(',').filter(Boolean).map(Number) : [];
+  const vmId = ids.length > 0 ? Number.NaN : Number(asked);
+  return { method, session: text(params[0]), vmId, ids, rest: params[2] ?? '', body };
 }
 
 const markup = /<!\[CDATA\[([\s\S]*?)\]\]>|&(lt|gt|quot|apos|amp);/g;

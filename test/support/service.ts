@@ -5,7 +5,9 @@ import { type IncomingHttpHeaders, request } from 'node:http';
 import { join } from 'node:path';
 import { type Child, type Exit, run, startChild } from './child.ts';
 import { temporaryFolder } from './folder.ts';
+import { atEnd } from './lifetime.ts';
 import { freePort } from './ports.ts';
+import { findNoSecret, watchCall } from './secret-watch.ts';
 import { canConnect, waitFor, within } from './wait.ts';
 import { decodeReply, encodeCall, type XmlRpcValue } from './xmlrpc.ts';
 
@@ -98,20 +100,37 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
     return existsSync(logFile) ? readFileSync(logFile, 'utf8') : '';
   };
   const ports = proxy.port === 0 ? [rpcPort] : [rpcPort, proxy.port];
+  const auditFile = String(flags['audit_file'] ?? '');
+  const folder = String(flags['token_folder_name'] ?? 'sunstone_vnc_tokens');
+  // Before the start, so that it comes after the end.
+  let started: Child | undefined;
+  atEnd(() => {
+    if (started === undefined) return;
+    const audit =
+      auditFile.startsWith(oneLocation) && existsSync(auditFile) ? readFileSync(auditFile, 'utf8') : '';
+    const texts = [started.stdout(), started.stderr(), logText(started), audit];
+    findNoSecret({ texts, folder: join(oneLocation, 'var'), except: folder });
+  });
   const child = await startChild(process.execPath, [mainFile, 'serve', ...commandLine(flags)], {
     env: { ONE_LOCATION: oneLocation, ...options.env },
     stopWithinMs: 15_000,
-    ready: async (started) => {
-      if (parseLog(logText(started)).some(({ msg }) => msg === 'ready')) return true;
+    ready: async (starting) => {
+      if (parseLog(logText(starting)).some(({ msg }) => msg === 'ready')) return true;
       // At debug_level 0 and 1 that line is not logged.
       if (Number(flags['debug_level'] ?? 2) > 1) return false;
       return (await Promise.all(ports.map((port) => canConnect(port)))).every(Boolean);
     },
   });
+  started = child;
   const rpcOrigin = `http://${host}:${rpcPort}`;
   const tls = ['yes', 'true', 'only'].includes(String(flags['vnc_proxy_support_wss'] ?? 'no'));
   const logLines = () => parseLog(logText(child));
-  const rawCall = (body: string | Buffer, how: RawCallOptions = {}) => exchange(rpcOrigin, body, how);
+  const rawCall = async (body: string | Buffer, how: RawCallOptions = {}) => {
+    const reply = await exchange(rpcOrigin, body, how);
+    watchCall(body.toString('utf8'), reply.body);
+    findNoSecret({ texts: [titleOf(child)], folder: '', except: '' });
+    return reply;
+  };
   const call = async (method: string, params: readonly XmlRpcValue[], how: RawCallOptions = {}) =>
     oneReply(await rawCall(encodeCall(method, params), how));
   return {
@@ -122,7 +141,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
     proxyUrl: `${tls ? 'wss' : 'ws'}://${proxy.host}:${proxy.port}`,
     oneLocation,
     stateFolder: join(oneLocation, 'var/vnctoken'),
-    tokenFolder: join(oneLocation, 'var', String(flags['token_folder_name'] ?? 'sunstone_vnc_tokens')),
+    tokenFolder: join(oneLocation, 'var', folder),
     child,
     logLines,
     waitForLog: (matches, what) =>
@@ -137,6 +156,16 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
     signal: child.signal,
     stop: child.stop,
   };
+}
+
+/** What a list of processes shows of it. */
+function titleOf({ pid }: Child): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1');
+  } catch {
+    // It has ended.
+    return '';
+  }
 }
 
 /** Runs the built entry to its end, with no configuration but what is given: for --help, errors, check-config. */

@@ -11,11 +11,20 @@ export interface Vm {
   graphics?: Record<string, string | number> | null;
   /** The history of hosts, the present one last. */
   hosts?: readonly string[];
+  /** The owner; 0 is oneadmin. */
+  uid?: number;
+  /** 0 is oneadmin's group, 1 is users. */
+  gid?: number;
+  /** Owner, group and others, as `ls` writes it with u, m and a in place of r, w and x: `um-------`. */
+  permissions?: string;
 }
+
+/** A VM's own, as oned gives it to new ones. */
+const DEFAULT_PERMISSIONS = 'um-------';
 
 /** The `<VM>…</VM>` of one.vm.info: by default a running VM with a VNC console on 127.0.0.1:5900. */
 export function vmXml(vm: Vm): string {
-  const { id, state = 3, lcmState = 3, graphics = {}, hosts = ['127.0.0.1'] } = vm;
+  const { id, state = 3, lcmState = 3, graphics = {}, hosts = ['127.0.0.1'], uid = 0, gid = 0 } = vm;
   const members = { TYPE: 'VNC', LISTEN: '0.0.0.0', PORT: 5900, ...graphics };
   const console = graphics === null ? '' : `<GRAPHICS>${elements(members)}</GRAPHICS>`;
   const history = hosts.map(
@@ -23,12 +32,24 @@ export function vmXml(vm: Vm): string {
       `<HISTORY><OID>${id}</OID><SEQ>${seq}</SEQ><HOSTNAME>${host}</HOSTNAME><HID>${seq}</HID></HISTORY>`,
   );
   return (
-    `<VM><ID>${id}</ID><UID>0</UID><GID>0</GID><UNAME>oneadmin</UNAME><NAME>vm-${id}</NAME>` +
+    `<VM><ID>${id}</ID><UID>${uid}</UID><GID>${gid}</GID><UNAME>${uid === 0 ? 'oneadmin' : `user${uid}`}</UNAME>` +
+    `<NAME>vm-${id}</NAME>${permissionsXml(vm.permissions ?? DEFAULT_PERMISSIONS)}<LAST_POLL>0</LAST_POLL>` +
     `<STATE>${state}</STATE><LCM_STATE>${lcmState}</LCM_STATE><DEPLOY_ID>one-${id}</DEPLOY_ID>` +
     `<MONITORING><ID><![CDATA[${id}]]></ID></MONITORING>` +
     `<TEMPLATE>${elements({ CPU: 1 })}${console}${elements({ VMID: id })}</TEMPLATE><USER_TEMPLATE></USER_TEMPLATE>` +
     `<HISTORY_RECORDS>${history.join('')}</HISTORY_RECORDS></VM>`
   );
+}
+
+/** The `<VM_POOL>…</VM_POOL>` of one.vmpool.infoset. */
+export function vmPoolXml(vms: readonly string[]): string {
+  return `<VM_POOL>${vms.join('')}</VM_POOL>`;
+}
+
+function permissionsXml(bits: string): string {
+  const names = ['OWNER', 'GROUP', 'OTHER'].flatMap((who) => [`${who}_U`, `${who}_M`, `${who}_A`]);
+  const flags = names.map((name, index) => `<${name}>${'uma'[index % 3] === bits[index] ? 1 : 0}</${name}>`);
+  return `<PERMISSIONS>${flags.join('')}</PERMISSIONS>`;
 }
 
 function elements(members: Record<string, string | number>): string {

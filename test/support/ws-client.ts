@@ -77,6 +77,10 @@ export interface HandshakeOptions {
   tls?: boolean;
   /** Bytes to send in the place of a handshake. */
   request?: string | Buffer;
+  /** How long the reply to the handshake may take. */
+  replyWithinMs?: number;
+  /** The address to come from, another one of loopback. */
+  localAddress?: string;
 }
 
 export interface RawWebSocket {
@@ -103,8 +107,9 @@ export interface RawWebSocket {
 
 /** Connects, sends the handshake, and gives back once the head of the reply is there, whatever it says. */
 export async function openRawWebSocket(options: HandshakeOptions): Promise<RawWebSocket> {
-  const { port, host = '127.0.0.1', tls = false } = options;
-  const socket = tls ? connectTls({ port, host, rejectUnauthorized: false }) : connect({ port, host });
+  const { port, host = '127.0.0.1', tls = false, replyWithinMs: deadlineMs = 10_000, localAddress } = options;
+  const to = { port, host, ...(localAddress === undefined ? {} : { localAddress }) };
+  const socket = tls ? connectTls({ ...to, rejectUnauthorized: false }) : connect(to);
   atEnd(() => {
     socket.destroy();
   });
@@ -128,7 +133,7 @@ export async function openRawWebSocket(options: HandshakeOptions): Promise<RawWe
   });
   const key = randomBytes(16).toString('base64');
   socket.write(Buffer.concat([handshake(options, key), options.firstBytes ?? Buffer.alloc(0)]));
-  await waitFor(() => head !== undefined || ended, { what: 'the reply to the handshake' });
+  await waitFor(() => head !== undefined || ended, { what: 'the reply to the handshake', deadlineMs });
   if (!head) throw new Error(`the connection ended without a reply, after "${pending.toString('latin1')}"`);
   const { status, statusText, headers } = head;
   if (status === 101 && !options.request) checkAccept(headers, options.headers?.['Sec-WebSocket-Key'] ?? key);

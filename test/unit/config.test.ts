@@ -3,8 +3,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseCommandLine } from '../../src/config/command-line.ts';
-import { ConfigError, loadSettings } from '../../src/config/load.ts';
-import { type OptionName, optionNames, type Settings } from '../../src/config/options.ts';
+import { ConfigError, findControlSocket, loadSettings } from '../../src/config/load.ts';
+import { type OptionName, optionNames, optionOf, type Settings } from '../../src/config/options.ts';
 import { temporaryFolder } from '../support/folder.ts';
 
 interface Given {
@@ -49,6 +49,28 @@ describe('the settings', () => {
       debug_level: 2,
       log_file: undefined,
       token_ttl: 600,
+      reconnect_grace: 60,
+      token_max_age: 43200,
+      token_sessions: 'single',
+      bind_client: 'no',
+      token_store: 'file',
+      redis_url: undefined,
+      redis_prefix: 'vnctoken:',
+      sealed_keys: undefined,
+      service_auth: undefined,
+      recheck_interval: 60,
+      server_users: [],
+      max_tokens_per_vm: 256,
+      max_sessions_per_vm: 16,
+      max_sessions_per_user: 64,
+      max_sessions_per_address: 64,
+      max_sessions: 10_000,
+      max_unknown_tokens: 60,
+      max_failed_logins: 10,
+      max_failed_logins_per_address: 1000,
+      max_calls_per_address: 50,
+      audit_file: undefined,
+      control_socket: undefined,
       token_folder_name: 'sunstone_vnc_tokens',
       websockify_files: true,
       vnc_proxy_port: { kind: 'port', port: 29876 },
@@ -101,6 +123,14 @@ describe('the settings', () => {
       ],
     ],
     ['workers', 'auto', 'auto'],
+    ['token_sessions', 'Shared', 'shared'],
+    ['bind_client', 'ip', 'ip'],
+    ['bind_client', 'false', 'no'],
+    ['token_store', 'memory', 'memory'],
+    ['redis_prefix', '"cloud-1:"', 'cloud-1:'],
+    ['token_max_age', '0', 0],
+    ['server_users', '[serveradmin, portal]', ['serveradmin', 'portal']],
+    ['control_socket', '/run/x/y.sock', '/run/x/y.sock'],
     ['workers', '4', 4],
     ['log_file', '~', undefined],
     ['log_file', '', undefined],
@@ -227,6 +257,15 @@ describe('a mistake', () => {
     ['token_ttl', '0'],
     ['workers', '0'],
     ['workers', 'many'],
+    ['token_sessions', 'many'],
+    ['bind_client', 'yes'],
+    ['token_store', 'etcd'],
+    ['redis_prefix', '"{x}"'],
+    ['server_users', '"server:admin"'],
+    ['max_sessions_per_vm', '257'],
+    ['control_socket', 'control.sock'],
+    ['control_socket', `/${'x'.repeat(100)}`],
+    ['control_socket', '"/run/a\\0b"'],
     ['port', '{ a: b }'],
     ['vnc_proxy_port', '2644'],
   ])('in %s, %s, is an error that names the key', (name, text) => {
@@ -235,12 +274,35 @@ describe('a mistake', () => {
     expect(problems[0]).toContain(name);
   });
 
-  it.each(['redis_prefix', 'token_store', 'redis_url', 'targets', 'vnc_auth', 'service_auth'])(
-    'is to set %s, which a later version takes',
-    (name) => {
-      expect(problemsOf({ own: `:${name}: x\n` })[0]).toContain(`${name} is reserved for a later version`);
-    },
-  );
+  it.each(['targets', 'vnc_auth'])('is to set %s, which a later version takes', (name) => {
+    expect(problemsOf({ own: `:${name}: x\n` })[0]).toContain(`${name} is reserved for a later version`);
+  });
+
+  it.each([
+    ['redis', [], ['token_store: redis needs redis_url']],
+    ['redis', [':redis_url: redis://a'], []],
+    [
+      'sealed',
+      [':bind_client: ip'],
+      [
+        'token_store: sealed needs sealed_keys',
+        'token_store: sealed needs token_sessions: shared',
+        'token_store: sealed needs bind_client: no',
+      ],
+    ],
+    ['sealed', [':sealed_keys: /k', ':token_sessions: shared'], []],
+    ['memory', [], []],
+  ])('is a store, %s, without what it needs (%j)', (store, lines, problems) => {
+    expect(problemsOf({ own: [`:token_store: ${store}`, ...lines, ''].join('\n') })).toEqual(problems);
+  });
+
+  it.each([
+    ['redis_url', 'redis://:sesame@host'],
+    ['sealed_keys', '/etc/one/sesame'],
+  ])('is to set %s for another store: that is told, and not fatal', (name, value) => {
+    const { warnings } = load({ own: `:${name}: ${value}\n` });
+    expect(warnings).toEqual([`${name} has no effect with token_store: file`]);
+  });
 
   it.each([
     ['is no YAML', ':port: [1\n', 'not valid YAML'],
@@ -261,7 +323,7 @@ describe('a mistake', () => {
 
 describe('the command line', () => {
   it('knows every key with underscores and with hyphens', () => {
-    for (const name of optionNames) {
+    for (const name of optionNames.filter((one) => optionOf(one).secret !== true)) {
       const line = parseCommandLine([`--${name}`, 'a', `--${name.replaceAll('_', '-')}=b`]);
       expect([line.problems, line.flags.get(name)]).toEqual([[], 'b']);
     }
@@ -272,7 +334,27 @@ describe('the command line', () => {
     [['--port'], '--port needs a value'],
     [['--port', '--host', 'x'], '--port needs a value'],
     [['start'], 'unknown command start'],
-    [['sessions'], 'sessions comes with a later version'],
+    [['start'], 'known: serve, check-config, demo, sessions, tokens, revoke'],
+    [['sessions', 'tokens'], 'one command at a time'],
+    [['sessions', '--json=yes'], '--json takes no value'],
+    [['serve', '--json'], '--json belongs to sessions and tokens'],
+    [['--vm', '1'], '--vm belongs to revoke'],
+    [['tokens', '--all'], '--all belongs to revoke'],
+    [['revoke'], 'revoke needs FINGERPRINT, --vm ID, --user NAME'],
+    [['revoke', '--all', '--vm', '1'], '--all goes with no other choice'],
+    [['revoke', '--all', '0123456789ab'], '--all goes with no other choice'],
+    [['revoke', '--vm'], '--vm needs a value'],
+    [['revoke', '--vm', '-1'], '--vm: expected a number'],
+    [['revoke', '--vm', '1e3'], '--vm: expected a number'],
+    [['revoke', '--vm', '2147483648'], '--vm: expected a number'],
+    [['revoke', '--vm', '1', '--vm', '2'], '--vm is there twice'],
+    [['revoke', '--user', ''], '--user needs a value'],
+    [['revoke', '--user='], '--user needs a value'],
+    [['revoke', '--user', 'x'.repeat(513)], '--user: expected at most 512 bytes'],
+    [['revoke', '--user', '--all'], '--user needs a value'],
+    [['revoke', '0123456789ab', '0123456789ac'], 'one fingerprint at a time'],
+    [['revoke', '0123456789'], 'a fingerprint has 12 hexadecimal digits'],
+    [['revoke', 'sometokensometokensometok:pw@'], 'a fingerprint has 12 hexadecimal digits'],
     [['serve', 'demo'], 'one command at a time'],
     [['--targets', '2'], 'targets is reserved for a later version'],
     [['--redis_url', 'redis://:pw@host'], 'a secret does not belong on the command line'],
@@ -291,8 +373,62 @@ describe('the command line', () => {
     [['demo', '--check'], 'demo'],
     [['serve', '--help'], 'help'],
     [['--version'], 'version'],
+    [['sessions'], 'sessions'],
+    [['tokens', '--json'], 'tokens'],
+    [['--json', 'sessions', '--config', '/x'], 'sessions'],
+    [['revoke', '--all'], 'revoke'],
+    [['revoke', '--help'], 'help'],
   ])('%j means %s', (argv, command) => {
     expect(parseCommandLine(argv)).toMatchObject({ command, problems: [] });
+  });
+});
+
+describe('the choice of revoke', () => {
+  it.each([
+    [['revoke', '0123456789AB'], { fingerprint: '0123456789ab' }],
+    [['revoke', '--vm', '0'], { vm: 0 }],
+    [
+      ['--vm=7', 'revoke', '--user=alice', '0123456789ab'],
+      { fingerprint: '0123456789ab', vm: 7, user: 'alice' },
+    ],
+    [['--port', '1', '--user', 'a b', 'revoke'], { user: 'a b' }],
+    [['revoke', '--all'], { all: true }],
+  ])('%j is %j', (argv, selection) => {
+    const line = parseCommandLine(argv);
+    expect([line.problems, line.command, line.selection]).toEqual([[], 'revoke', selection]);
+  });
+});
+
+describe('the control socket', () => {
+  const find = (own: string, argv: string[] = [], env: Record<string, string> = {}) => {
+    const folder = temporaryFolder();
+    mkdirSync(join(folder, 'etc'));
+    writeFileSync(join(folder, 'etc/vnctoken-server.conf'), own);
+    const sources = { ...parseCommandLine(['sessions', ...argv]), env: { ONE_LOCATION: folder, ...env } };
+    return findControlSocket(sources).replace(folder, '');
+  };
+
+  it('is below ONE_LOCATION, or in the place of the packages, the same for the service and for who asks it', () => {
+    const { folder, controlSocket } = load({});
+    expect(controlSocket).toBe(join(folder, 'var/vnctoken-run/control.sock'));
+    expect(find('')).toBe('/var/vnctoken-run/control.sock');
+    expect(find(':control_socket:\n')).toBe('/var/vnctoken-run/control.sock');
+    const nowhere = { configFiles: ['/dev/null'], flags: new Map(), env: {} };
+    expect(loadSettings(nowhere).controlSocket).toBe('/run/vnctoken/control.sock');
+    expect(findControlSocket(nowhere)).toBe('/run/vnctoken/control.sock');
+  });
+
+  it('is where control_socket says, from wherever that comes', () => {
+    expect(load({ own: ':control_socket: /run/a.sock\n' }).controlSocket).toBe('/run/a.sock');
+    expect(find(':control_socket: /run/a.sock\n')).toBe('/run/a.sock');
+    expect(find(':control_socket: /run/a.sock\n', ['--control-socket', '/run/b.sock'])).toBe('/run/b.sock');
+    expect(find('', [], { VNCTOKEN_CONTROL_SOCKET: '/run/c.sock' })).toBe('/run/c.sock');
+  });
+
+  it("is found without the service's other settings, whose secrets may be in the service's environment", () => {
+    expect(find(':token_store: redis\n')).toBe('/var/vnctoken-run/control.sock');
+    expect(() => find(':control_socket: here\n')).toThrow('control_socket: expected an absolute path');
+    expect(() => find('[')).toThrow('not valid YAML');
   });
 });
 

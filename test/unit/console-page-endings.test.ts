@@ -41,6 +41,13 @@ describe('the words for an ending', () => {
       false,
     ],
     [
+      { kind: 'refused', reason: 'This console is in use in another window (ref ABC123)' },
+      /another window/,
+      /Close that window/,
+      'This console is in use in another window (ref ABC123)',
+      true,
+    ],
+    [
       { kind: 'refused', reason: 'The token store cannot be reached (ref ABC123)' },
       /cannot be opened/,
       /Try again/,
@@ -87,6 +94,8 @@ describe('reconnecting without being asked', () => {
     [closed(4001), false],
     [closed(4002), false],
     [closed(4003), false],
+    [closed(4004), false],
+    [closed(4005), false],
     [{ kind: 'refused', reason: '' }, false],
     [{ kind: 'password', reason: '' }, false],
     [{ kind: 'timeout' }, false],
@@ -124,6 +133,19 @@ describe('reconnecting without being asked', () => {
     plan.after(closed(1001), 0);
     expect(plan.after({ kind: 'refused', reason: '' }, 0)).toBeUndefined();
     expect(plan.after(closed(1006, '', false), 0)).toBeUndefined();
+  });
+
+  it.each([4001, 4002, 4003, 4004, 4005])('stops at %i within a series, and at the loss after it', (code) => {
+    const plan = new RetryPlan();
+    expect(plan.after(closed(1006), 60_000)).toBeDefined();
+    expect(plan.after(closed(code), 60_000)).toBeUndefined();
+    expect(plan.after(closed(1006, '', false), 0)).toBeUndefined();
+  });
+
+  it('ends within the time for which the service keeps a console open by default', () => {
+    const graceSeconds = 60;
+    const sum = retryDelaysSeconds.reduce((total, seconds) => total + seconds, 0);
+    expect(sum).toBeLessThan(graceSeconds);
   });
 
   it('is over when the person takes over', () => {

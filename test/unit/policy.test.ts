@@ -1,15 +1,19 @@
 // Which VMs have a console. What always holds: the list of states is OpenNebula's own, and nothing that a user writes
 // into GRAPHICS leads anywhere but to a port that the operator allows.
 import { describe, expect, it } from 'vitest';
-import { targetOf } from '../../src/console/policy.ts';
+import { consoleStateOf, isMigrating, placeOf, targetOf } from '../../src/console/policy.ts';
 import { GatewayError } from '../../src/errors.ts';
 import type { VmFacts } from '../../src/oned/vm.ts';
 
 const defaultPorts = [{ first: 5900, last: 65535 }];
 
+const all = { use: true, manage: true };
+const none = { use: false, manage: false };
+
 /** A running VM with a console. */
 function vm(facts: Partial<VmFacts> = {}, graphics: Partial<VmFacts['graphics']> = {}): VmFacts {
   return {
+    ...{ id: 1, uid: 0, gid: 0, permissions: { owner: all, group: none, other: none } },
     ...{ state: 3, lcmState: 3, host: 'node1' },
     graphics: { type: 'VNC', listen: '0.0.0.0', port: '5907', password: '', ...graphics },
     ...facts,
@@ -28,13 +32,13 @@ function refusalOf(facts: VmFacts, ports = defaultPorts): [text: string, code: n
 
 describe('the state', () => {
   const capable = [3, 4, 12, 13, 16, 17, 18, 24, 25, 26, 27, 28, 29, 57, 58, 62, 69];
-  const all = Array.from({ length: 76 }, (_value, lcmState) => lcmState);
+  const numbers = Array.from({ length: 76 }, (_value, lcmState) => lcmState);
 
   it.each(capable)('ACTIVE with LCM_STATE %i has a console', (lcmState) => {
     expect(targetOf(vm({ lcmState }), defaultPorts)).toEqual({ host: 'node1', port: 5907 });
   });
 
-  it.each(all.filter((lcmState) => !capable.includes(lcmState)))(
+  it.each(numbers.filter((lcmState) => !capable.includes(lcmState)))(
     'ACTIVE with LCM_STATE %i has none',
     (lcmState) => {
       expect(refusalOf(vm({ lcmState }))).toEqual([
@@ -152,4 +156,118 @@ describe('the host', () => {
       ]);
     },
   );
+});
+
+describe('a console that was granted', () => {
+  // Names and numbers of include/VirtualMachine.h in OpenNebula's sources.
+  const lcmStates: [name: string, lcmState: number, expected: string][] = [
+    ['LCM_INIT', 0, 'between'],
+    ['PROLOG', 1, 'between'],
+    ['BOOT', 2, 'between'],
+    ['RUNNING', 3, 'open'],
+    ['MIGRATE', 4, 'open'],
+    ['SAVE_STOP', 5, 'between'],
+    ['SAVE_SUSPEND', 6, 'between'],
+    ['SAVE_MIGRATE', 7, 'between'],
+    ['PROLOG_MIGRATE', 8, 'between'],
+    ['PROLOG_RESUME', 9, 'between'],
+    ['EPILOG_STOP', 10, 'over'],
+    ['EPILOG', 11, 'over'],
+    ['SHUTDOWN', 12, 'open'],
+    ['CANCEL', 13, 'open'],
+    ['FAILURE', 14, 'between'],
+    ['CLEANUP_RESUBMIT', 15, 'over'],
+    ['UNKNOWN', 16, 'open'],
+    ['HOTPLUG', 17, 'open'],
+    ['SHUTDOWN_POWEROFF', 18, 'open'],
+    ['BOOT_UNKNOWN', 19, 'between'],
+    ['BOOT_POWEROFF', 20, 'between'],
+    ['BOOT_SUSPENDED', 21, 'between'],
+    ['BOOT_STOPPED', 22, 'between'],
+    ['CLEANUP_DELETE', 23, 'over'],
+    ['HOTPLUG_SNAPSHOT', 24, 'open'],
+    ['HOTPLUG_NIC', 25, 'open'],
+    ['HOTPLUG_SAVEAS', 26, 'open'],
+    ['HOTPLUG_SAVEAS_POWEROFF', 27, 'open'],
+    ['HOTPLUG_SAVEAS_SUSPENDED', 28, 'open'],
+    ['SHUTDOWN_UNDEPLOY', 29, 'open'],
+    ['EPILOG_UNDEPLOY', 30, 'over'],
+    ['PROLOG_UNDEPLOY', 31, 'between'],
+    ['BOOT_UNDEPLOY', 32, 'between'],
+    ['HOTPLUG_PROLOG_POWEROFF', 33, 'over'],
+    ['HOTPLUG_EPILOG_POWEROFF', 34, 'over'],
+    ['BOOT_MIGRATE', 35, 'between'],
+    ['BOOT_FAILURE', 36, 'between'],
+    ['BOOT_MIGRATE_FAILURE', 37, 'between'],
+    ['PROLOG_MIGRATE_FAILURE', 38, 'between'],
+    ['PROLOG_FAILURE', 39, 'between'],
+    ['EPILOG_FAILURE', 40, 'over'],
+    ['EPILOG_STOP_FAILURE', 41, 'over'],
+    ['EPILOG_UNDEPLOY_FAILURE', 42, 'over'],
+    ['PROLOG_MIGRATE_POWEROFF', 43, 'over'],
+    ['PROLOG_MIGRATE_POWEROFF_FAILURE', 44, 'over'],
+    ['PROLOG_MIGRATE_SUSPEND', 45, 'over'],
+    ['PROLOG_MIGRATE_SUSPEND_FAILURE', 46, 'over'],
+    ['BOOT_UNDEPLOY_FAILURE', 47, 'between'],
+    ['BOOT_STOPPED_FAILURE', 48, 'between'],
+    ['PROLOG_RESUME_FAILURE', 49, 'between'],
+    ['PROLOG_UNDEPLOY_FAILURE', 50, 'between'],
+    ['DISK_SNAPSHOT_POWEROFF', 51, 'over'],
+    ['DISK_SNAPSHOT_REVERT_POWEROFF', 52, 'over'],
+    ['DISK_SNAPSHOT_DELETE_POWEROFF', 53, 'over'],
+    ['DISK_SNAPSHOT_SUSPENDED', 54, 'over'],
+    ['DISK_SNAPSHOT_REVERT_SUSPENDED', 55, 'over'],
+    ['DISK_SNAPSHOT_DELETE_SUSPENDED', 56, 'over'],
+    ['DISK_SNAPSHOT', 57, 'open'],
+    ['DISK_SNAPSHOT_REVERT', 58, 'open'],
+    ['DISK_SNAPSHOT_DELETE', 59, 'between'],
+    ['PROLOG_MIGRATE_UNKNOWN', 60, 'between'],
+    ['PROLOG_MIGRATE_UNKNOWN_FAILURE', 61, 'between'],
+    ['DISK_RESIZE', 62, 'open'],
+    ['DISK_RESIZE_POWEROFF', 63, 'over'],
+    ['DISK_RESIZE_UNDEPLOYED', 64, 'over'],
+    ['HOTPLUG_NIC_POWEROFF', 65, 'over'],
+    ['HOTPLUG_RESIZE', 66, 'between'],
+    ['HOTPLUG_SAVEAS_UNDEPLOYED', 67, 'over'],
+    ['HOTPLUG_SAVEAS_STOPPED', 68, 'over'],
+    ['BACKUP', 69, 'open'],
+    ['BACKUP_POWEROFF', 70, 'over'],
+    ['RESTORE', 71, 'over'],
+    ['one that OpenNebula does not have yet', 72, 'between'],
+    ['another one', 999, 'between'],
+  ];
+
+  it.each(lcmStates)('is in %s (LCM_STATE %i of an ACTIVE VM) %s', (_name, lcmState, expected) => {
+    expect(consoleStateOf({ state: 3, lcmState })).toBe(expected);
+  });
+
+  it.each([
+    ['INIT', 0],
+    ['PENDING', 1],
+    ['HOLD', 2],
+    ['STOPPED', 4],
+    ['SUSPENDED', 5],
+    ['DONE', 6],
+    ['FAILED', 7],
+    ['POWEROFF', 8],
+    ['UNDEPLOYED', 9],
+    ['CLONING', 10],
+    ['CLONING_FAILURE', 11],
+  ])('is over in %s (STATE %i), whatever LCM_STATE says', (_name, state) => {
+    for (const lcmState of [0, 2, 3, 4]) expect(consoleStateOf({ state, lcmState })).toBe('over');
+  });
+
+  it.each([
+    [3, 4, true],
+    [3, 3, false],
+    [3, 8, false],
+    [8, 4, false],
+  ])('is in a live migration in STATE %i LCM_STATE %i: %s', (state, lcmState, expected) => {
+    expect(isMigrating({ state, lcmState })).toBe(expected);
+  });
+
+  it('has its place whatever the state is, by the same rules', () => {
+    expect(placeOf(vm({ lcmState: 2 }), defaultPorts)).toEqual({ host: 'node1', port: 5907 });
+    expect(() => placeOf(vm({ lcmState: 2 }, { port: '22' }), defaultPorts)).toThrow(GatewayError);
+  });
 });

@@ -84,6 +84,7 @@ async function startSession() {
     connect: async () => target,
     settings: { pingIntervalMs: 60_000, connectTimeoutMs: 60_000 },
     logger: pino({ enabled: false }),
+    onEnd: () => {},
     onClosed: () => {},
   });
   atEnd(() => session.terminate());

@@ -2,10 +2,14 @@
 // before anything is asked or made; the members are those that portals know.
 import { describe, expect, it } from 'vitest';
 import type { IssueConsole } from '../../src/console/issue.ts';
+import type { SessionView } from '../../src/console/revoke.ts';
 import { GatewayError } from '../../src/errors.ts';
-import type { RpcValue } from '../../src/rpc/call.ts';
-import { answerRequest, type MethodSettings, readRequest } from '../../src/rpc/methods.ts';
+import type { RpcCall, RpcValue } from '../../src/rpc/call.ts';
+import type { MethodParts, MethodSettings } from '../../src/rpc/method.ts';
+import { answerRequest, methodNames } from '../../src/rpc/methods.ts';
 import type { ReplyValue } from '../../src/rpc/reply.ts';
+import { readRequest } from '../../src/rpc/request.ts';
+import type { SessionId } from '../../src/tokens/record.ts';
 import type { Token } from '../../src/tokens/token.ts';
 
 const string = (text: string): RpcValue => ({ type: 'string', text });
@@ -23,7 +27,8 @@ function refusalOf(run: () => unknown): GatewayError {
   throw new Error('nothing was refused');
 }
 
-const vmIdOf = (value: RpcValue) => readRequest({ method: 'one.vm.vnc', parameters: [session, value] }).vmId;
+const requestOf = (call: RpcCall) => readRequest(call, methodNames);
+const vmIdOf = (value: RpcValue) => requestOf({ method: 'one.vm.vnc', parameters: [session, value] }).vmId;
 
 describe('the VM id', () => {
   it.each<[RpcValue, number]>([
@@ -70,7 +75,7 @@ describe('the VM id', () => {
 });
 
 describe('the parameters', () => {
-  const read = (...parameters: RpcValue[]) => readRequest({ method: 'one.vm.vnctoken', parameters });
+  const read = (...parameters: RpcValue[]) => requestOf({ method: 'one.vm.vnctoken', parameters });
 
   it.each<[string, RpcValue[]]>([
     ['none', []],
@@ -117,7 +122,7 @@ describe('the parameters', () => {
 });
 
 describe('an unknown method', () => {
-  const refusal = (method: string) => refusalOf(() => readRequest({ method, parameters: [session, int(1)] }));
+  const refusal = (method: string) => refusalOf(() => requestOf({ method, parameters: [session, int(1)] }));
 
   it.each([
     ['one.vm.info', 'one.vm.info'],
@@ -132,7 +137,8 @@ describe('an unknown method', () => {
     const { oneCode, publicText } = refusal(method);
     expect(oneCode).toBe(0x1000);
     expect(publicText).toBe(
-      `Unknown method '${named}'. Expected one of: one.vm.vnctoken, one.vm.vnctokenonly, one.vm.vnc, one.vm.vncurl`,
+      `Unknown method '${named}'. Expected one of: one.vm.vnctoken, one.vm.vnctokenonly, one.vm.vnc, one.vm.vncurl, ` +
+        'one.vm.vncrevoke, one.vm.vncsessions',
     );
   });
 
@@ -143,7 +149,7 @@ describe('an unknown method', () => {
 
 describe('an answer', () => {
   const issueWith =
-    (password: string): IssueConsole =>
+    (password: string, token: Token): IssueConsole =>
     (_session, vmId) =>
       Promise.resolve({
         token,
@@ -151,15 +157,28 @@ describe('an answer', () => {
         graphics: { type: 'vnc', listen: '0.0.0.0', port: '5907', password },
       });
 
+  const refuse = () => Promise.reject(new Error('it was asked'));
+
+  const answerFrom = (method: string, parts: Partial<MethodParts>) => {
+    const request = requestOf({ method, parameters: [session, int(7)] });
+    const all: MethodParts = {
+      issue: refuse,
+      management: { revoke: refuse, sessions: refuse },
+      settings: { publicUrl: undefined, wss: false },
+      ...parts,
+    };
+    return answerRequest(request, all, new AbortController().signal);
+  };
+
   const answer = async (
     method: string,
     settings: Partial<MethodSettings> = {},
     password = 'p&<w',
+    issuedToken = token,
   ): Promise<ReplyValue> => {
-    const request = readRequest({ method, parameters: [session, int(7)] });
-    const never = new AbortController().signal;
     const how = { publicUrl: undefined, wss: false, ...settings };
-    return (await answerRequest(request, issueWith(password), how, never)).value;
+    const issue = issueWith(password, issuedToken);
+    return (await answerFrom(method, { issue, settings: how })).value;
   };
 
   const struct = {
@@ -211,13 +230,66 @@ describe('an answer', () => {
     );
   });
 
+  it('of one.vm.vncurl has a sealed token as it is', async () => {
+    const sealed = `eyJhbGciOiJkaXIi_-.${'Ab0-_'.repeat(200)}..x.y` as Token;
+    expect(await answer('one.vm.vncurl', { publicUrl: 'http://p.example' }, '', sealed)).toBe(
+      `http://p.example/console/#token=${sealed}`,
+    );
+  });
+
   it('of one.vm.vncurl without public_url is a refusal, and no token is made', async () => {
-    const request = readRequest({ method: 'one.vm.vncurl', parameters: [session, int(7)] });
-    const issue: IssueConsole = () => Promise.reject(new Error('a console was issued'));
-    const answered = answerRequest(request, issue, { publicUrl: undefined, wss: false }, AbortSignal.abort());
-    await expect(answered).rejects.toMatchObject({
-      oneCode: 0x2000,
-      publicText: 'public_url is not set',
+    await expect(answerFrom('one.vm.vncurl', {})).rejects.toMatchObject({
+      ...{ oneCode: 0x2000, publicText: 'public_url is not set' },
     });
+  });
+
+  it.each([0, 1, 300])('of one.vm.vncrevoke is a number: %i', async (count) => {
+    const management = { revoke: () => Promise.resolve(count), sessions: refuse };
+    expect((await answerFrom('one.vm.vncrevoke', { management })).value).toBe(count);
+  });
+
+  const view = (more: Partial<SessionView> = {}): SessionView => ({
+    ...{ session: 'id' as SessionId, fingerprint: 'f', vmId: 7, user: 'alice', client: '192.0.2.1' },
+    ...{ since: 1_700_000_000_999, bytes: 0, ...more },
+  });
+  const sessionsOf = async (views: SessionView[]) => {
+    const management = { revoke: refuse, sessions: () => Promise.resolve(views) };
+    return (await answerFrom('one.vm.vncsessions', { management })).value;
+  };
+
+  it('of one.vm.vncsessions is XML, the oldest session first, with everything escaped', async () => {
+    const views = [
+      view({ user: 'a&<b>"', client: '2001:db8::1', bytes: 2 ** 40, since: 1_700_000_001_000 }),
+      view(),
+    ];
+    expect(await sessionsOf(views)).toBe(
+      '<VNC_SESSIONS>' +
+        '<SESSION><VM_ID>7</VM_ID><USER>alice</USER><SINCE>1700000000</SINCE>' +
+        '<CLIENT>192.0.2.1</CLIENT><BYTES>0</BYTES></SESSION>' +
+        '<SESSION><VM_ID>7</VM_ID><USER>a&amp;&lt;b&gt;&quot;</USER><SINCE>1700000001</SINCE>' +
+        '<CLIENT>2001:db8::1</CLIENT><BYTES>1099511627776</BYTES></SESSION></VNC_SESSIONS>',
+    );
+  });
+
+  it('of one.vm.vncsessions has its element where there are none', async () => {
+    expect(await sessionsOf([])).toBe('<VNC_SESSIONS></VNC_SESSIONS>');
+  });
+
+  it('of one.vm.vncsessions has a thousand of them at most', async () => {
+    const views = Array.from({ length: 5000 }, (_value, since) => view({ since: since * 1000 }));
+    const xml = String(await sessionsOf(views));
+    expect(xml.match(/<SESSION>/g)).toHaveLength(1000);
+    expect(xml).toContain('<SINCE>999</SINCE>');
+  });
+
+  it.each(methodNames)('of %s is told to the log without a secret', async (method) => {
+    const { done, details, fingerprint } = await answerFrom(method, {
+      issue: issueWith('vncpassword', token),
+      management: { revoke: () => Promise.resolve(1), sessions: () => Promise.resolve([view()]) },
+      settings: { publicUrl: 'https://p.example', wss: true },
+    });
+    const told = JSON.stringify({ done, details, fingerprint });
+    for (const secret of [token, 'vncpassword', 'alicepw']) expect(told).not.toContain(secret);
+    expect(done).toMatch(/^(token issued|tokens revoked|sessions listed)$/);
   });
 });

@@ -2,7 +2,14 @@
 // its names are parts of its SHA-256.
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { fingerprint, hashToken, hasTokenForm, newToken, type Token } from '../../src/tokens/token.ts';
+import {
+  fingerprint,
+  hashToken,
+  hasTokenForm,
+  isSealedForm,
+  newToken,
+  type Token,
+} from '../../src/tokens/token.ts';
 
 describe('a new token', () => {
   const tokens = Array.from({ length: 20_000 }, newToken);
@@ -50,6 +57,40 @@ describe('the form of a token', () => {
     ['', false],
   ])('%j: %s', (text, has) => {
     expect(hasTokenForm(text)).toBe(has);
+  });
+});
+
+describe('the form of a sealed token', () => {
+  const header = 'eyJhbGciOiJkaXIifQ';
+  const [iv, tag] = ['i'.repeat(16), 't'.repeat(22)];
+
+  it.each([
+    ['of five parts, the second one empty', `${header}..${iv}.c.${tag}`, true],
+    ['of 2,048 characters', `${header}..${iv}.${'c'.repeat(1988)}.${tag}`, true],
+    ['of 2,049 characters', `${header}..${iv}.${'c'.repeat(1989)}.${tag}`, false],
+    ['with an encrypted key', `${header}.k.${iv}.c.${tag}`, false],
+    ['of three parts', `${header}.c.${tag}`, false],
+    ['of six parts', `${header}..${iv}.c.${tag}.`, false],
+    ['without a header', `..${iv}.c.${tag}`, false],
+    ['without a ciphertext', `${header}..${iv}..${tag}`, false],
+    ['with a short IV', `${header}..${iv.slice(1)}.c.${tag}`, false],
+    ['with a short tag', `${header}..${iv}.c.${tag.slice(1)}`, false],
+    ['with padding', `${header}=..${iv}.c.${tag}`, false],
+    ['with a character of plain base64', `${header}..${iv}.+.${tag}`, false],
+    ['with a line feed', `${header}..${iv}.c.${tag}\n`, false],
+    ['of a plain token', 'a'.repeat(25), false],
+    ['of nothing', '', false],
+  ])('%s', (_what, text, has) => {
+    expect(isSealedForm(text)).toBe(has);
+    expect(hasTokenForm(text)).toBe(has || /^[a-z0-9]{25}$/.test(text));
+  });
+
+  it('is told in no time, however long a text is', () => {
+    const start = performance.now();
+    for (const text of ['a'.repeat(1_000_000), '.'.repeat(1_000_000), `${'a.'.repeat(1000)}`]) {
+      expect(isSealedForm(text)).toBe(false);
+    }
+    expect(performance.now() - start).toBeLessThan(1000);
   });
 });
 

@@ -26,7 +26,17 @@ describe('a recorded VM', () => {
     ['encrypted-passwd.alice.default', 3, 3, '127.0.0.1', 'VNC', '5991', 'Xb/OyOPb1gLlG4zcJbANcQ=='],
   ])('%s: STATE %i, LCM_STATE %i, on %s, %s at %s', (name, state, lcmState, host, type, port, password) => {
     const graphics = { type, port, password, listen: '0.0.0.0' };
-    expect(parseVm(recordedVm(name))).toEqual({ state, lcmState, host, graphics });
+    expect(parseVm(recordedVm(name))).toMatchObject({ state, lcmState, host, graphics });
+  });
+
+  it.each([
+    ['vm.info.00-run-vnc.oneadmin', 0, 0, 0],
+    ['vm.info.06-alice-run-vnc.alice', 6, 2, 1],
+    ['vm.info.15-migrated-live-vnc.oneadmin', 15, 0, 0],
+  ])('%s: ID %i, of user %i and group %i, for the owner alone', (name, id, uid, gid) => {
+    const none = { use: false, manage: false };
+    const permissions = { owner: { use: true, manage: true }, group: none, other: none };
+    expect(parseVm(recordedVm(name))).toMatchObject({ id, uid, gid, permissions });
   });
 
   it('without graphics has none', () => {
@@ -127,6 +137,29 @@ describe('graphics', () => {
   });
 });
 
+describe('the permissions', () => {
+  it.each([
+    ['---------', [false, false, false, false, false, false]],
+    ['u--------', [true, false, false, false, false, false]],
+    ['-m-------', [false, true, false, false, false, false]],
+    ['---u-----', [false, false, true, false, false, false]],
+    ['----m----', [false, false, false, true, false, false]],
+    ['------u--', [false, false, false, false, true, false]],
+    ['-------m-', [false, false, false, false, false, true]],
+    ['--a--a--a', [false, false, false, false, false, false]],
+    ['umaumauma', [true, true, true, true, true, true]],
+  ])('%s are read bit by bit', (permissions, bits) => {
+    const { owner, group, other } = parseVm(vmXml({ id: 1, permissions })).permissions;
+    expect([owner, group, other].flatMap(({ use, manage }) => [use, manage])).toEqual(bits);
+  });
+
+  it('are not those of the user template', () => {
+    const inside = '<PERMISSIONS><OTHER_U>1</OTHER_U></PERMISSIONS>';
+    const xml = vmXml({ id: 1 }).replace('<USER_TEMPLATE>', `<USER_TEMPLATE>${inside}`);
+    expect(parseVm(xml).permissions.other.use).toBe(false);
+  });
+});
+
 describe('nonsense', () => {
   it.each([
     ['nothing', ''],
@@ -138,6 +171,14 @@ describe('nonsense', () => {
     ['a STATE that is no number', vmXml({ id: 1 }).replace(/<STATE>3</, '<STATE>3x<')],
     ['a negative LCM_STATE', vmXml({ id: 1 }).replace(/<LCM_STATE>3</, '<LCM_STATE>-1<')],
     ['no LCM_STATE', vmXml({ id: 1 }).replace(/<LCM_STATE>3<\/LCM_STATE>/, '')],
+    ['no ID', vmXml({ id: 1 }).replace('<ID>1</ID>', '')],
+    ['no UID', vmXml({ id: 1 }).replace('<UID>0</UID>', '')],
+    ['an empty GID', vmXml({ id: 1 }).replace('<GID>0</GID>', '<GID></GID>')],
+    ['a UID that is no number', vmXml({ id: 1 }).replace('<UID>0</UID>', '<UID>-1</UID>')],
+    ['a UID beyond an int', vmXml({ id: 1 }).replace('<UID>0</UID>', '<UID>2147483648</UID>')],
+    ['no PERMISSIONS', vmXml({ id: 1 }).replace(/<PERMISSIONS>.*<\/PERMISSIONS>/, '')],
+    ['a bit missing', vmXml({ id: 1 }).replace('<GROUP_U>0</GROUP_U>', '')],
+    ['a bit of another kind', vmXml({ id: 1 }).replace('<GROUP_U>0</GROUP_U>', '<GROUP_U>yes</GROUP_U>')],
     ['a DOCTYPE', `<!DOCTYPE VM [<!ENTITY x "y">]>${vmXml({ id: 1 })}`],
     ['a control character', vmXml({ id: 1, graphics: { PASSWD: 'a\x01' } })],
     ['a reference beyond Unicode', vmXml({ id: 1 }).replace('vm-1', '&#x110000;')],

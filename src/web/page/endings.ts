@@ -112,6 +112,14 @@ const byKind: Readonly<Record<Exclude<Ending['kind'], 'closed'>, Sentence>> = {
 const invalidLink = /^This console link is not valid any more\b/;
 const linkIsOver: Sentence = ['The console cannot be opened', fromPortal, false];
 
+// The service's sentence where somebody answers in the window that has the console.
+const inUse = /^This console is in use in another window\b/;
+const isElsewhere: Sentence = [
+  'In use in another window',
+  'Somebody has this console open. Close that window, then try again.',
+  true,
+];
+
 // Control characters and marks that turn the writing direction could make a hostile text look like ours.
 const unprintable = /[\p{Cc}\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]+/gu;
 
@@ -123,6 +131,7 @@ export function printable(text: string, limit = 200): string {
 
 function sentenceFor(ending: Ending): Sentence {
   if (ending.kind === 'refused' && invalidLink.test(ending.reason)) return linkIsOver;
+  if (ending.kind === 'refused' && inUse.test(ending.reason)) return isElsewhere;
   if (ending.kind !== 'closed') return byKind[ending.kind];
   if (ending.code === 1006) return ending.wasConnected ? lost : neverUp;
   return byCode[ending.code] ?? otherCode;

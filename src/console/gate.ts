@@ -1,0 +1,219 @@
+// Redeem: from what a browser presents to the grant that it stands for, and the session that it becomes.
+// What always holds: unknown, expired, used and forged tokens are one and the same refusal, after the same one
+// operation of the store; a store that cannot answer is never taken for a refusal.
+import { randomBytes } from 'node:crypto';
+import type { Audit } from '../audit.js';
+import { networkOf } from '../client-address.js';
+import { causeOf, GatewayError } from '../errors.js';
+import type { Grant } from '../tokens/grant.js';
+import type { SessionId } from '../tokens/record.js';
+import { type ClaimOutcome, claim, release, type TokenRules } from '../tokens/rules.js';
+import type { TokenKey, TokenStore } from '../tokens/store.js';
+import { fingerprint } from '../tokens/token.js';
+import { SlidingCounter } from './counters.js';
+import type { SessionEndings } from './endings.js';
+import type { Arrival, SessionPlace, SessionRegistry } from './sessions.js';
+
+/** Somebody at the door. */
+export interface Knock {
+  readonly key: TokenKey;
+  readonly client: string;
+  readonly ref: string;
+}
+
+/** Somebody who was let in; `grant` tells where the VM is now. */
+export interface Admitted {
+  readonly session: SessionId;
+  readonly grant: Grant;
+}
+
+export interface SessionEnd {
+  readonly reason: string;
+  readonly bytesToBrowser: number;
+  readonly bytesToTarget: number;
+  readonly seconds: number;
+}
+
+/** The gate as the data plane of one process sees it. */
+export interface Door {
+  /** @throws GatewayError `token-not-valid`, `store-unavailable`, `token-in-use`, `over-limit`, `too-many-…` */
+  open(knock: Knock): Promise<Admitted>;
+  /** Once for every session that was opened. */
+  closed(session: SessionId, end: SessionEnd): void;
+}
+
+/** The gate as the control plane sees it, with many processes behind it. */
+export interface ConsoleGate {
+  /** @throws GatewayError as Door's */
+  open(knock: Knock, place: SessionPlace): Promise<Admitted>;
+  closed(session: SessionId, end: SessionEnd): void;
+  /** A process is gone, and all its sessions with it. */
+  lost(place: SessionPlace): void;
+}
+
+export interface GateSettings extends TokenRules {
+  /** Of one address in a minute. */
+  readonly maxUnknownTokens: number;
+}
+
+export interface GateParts {
+  readonly store: TokenStore;
+  readonly sessions: SessionRegistry;
+  readonly endings: SessionEndings;
+  readonly audit: Audit;
+  /** Asked at every knock, so that it may change while running. */
+  readonly settings: () => GateSettings;
+  /** Addresses that stand for many clients have no limit of their own. */
+  readonly isExempt: (client: string) => boolean;
+  /**
+   * Looks at the VM again. @returns the grant as it is now
+   * @throws GatewayError `token-not-valid` where its console is no longer the user's
+   */
+  readonly recheck: (grant: Grant, key: TokenKey) => Promise<Grant>;
+}
+
+type Granted = Extract<ClaimOutcome, { kind: 'granted' }>;
+
+/** Somebody at the door of a place, and what is known of the token meanwhile. */
+interface NewArrival extends Knock {
+  readonly id: SessionId;
+  readonly place: SessionPlace;
+  grant?: Grant | undefined;
+}
+
+const MINUTE_MS = 60_000;
+
+/** The door of one process. */
+export function doorOf(gate: ConsoleGate, place: SessionPlace): Door {
+  return {
+    open: (knock) => gate.open(knock, place),
+    closed: (session, end) => gate.closed(session, end),
+  };
+}
+
+export class Gate implements ConsoleGate {
+  private readonly parts: GateParts;
+  private readonly unknownTokens = new SlidingCounter(MINUTE_MS);
+
+  constructor(parts: GateParts) {
+    this.parts = parts;
+  }
+
+  async open(knock: Knock, place: SessionPlace): Promise<Admitted> {
+    const arrival: NewArrival = { ...knock, place, id: randomBytes(8).toString('hex') as SessionId };
+    const ending = this.parts.sessions.expect(arrival.id);
+    try {
+      this.checkUnknownTokens(knock.client);
+      return await this.admit(arrival, ending);
+    } catch (error) {
+      this.parts.audit('refused', {
+        ...about(arrival),
+        reason: error instanceof GatewayError ? error.detail : 'internal error',
+      });
+      throw error;
+    } finally {
+      this.parts.sessions.arrived(arrival.id);
+    }
+  }
+
+  closed(id: SessionId, { reason, bytesToBrowser, bytesToTarget, seconds }: SessionEnd): void {
+    const session = this.parts.sessions.remove(id);
+    if (session === undefined) return;
+    const { grant, client, ref, hash } = session;
+    this.parts.audit('ended', {
+      ...{ vm: grant.vmId, user: grant.user, client, ref, fingerprint: fingerprint(hash) },
+      ...{ reason, bytesToBrowser, bytesToTarget, seconds },
+    });
+    this.release(session.hash, id);
+  }
+
+  lost(place: SessionPlace): void {
+    for (const session of this.parts.sessions.all()) {
+      if (session.place !== place) continue;
+      const seconds = Math.max(0, (this.parts.store.now() - session.since) / 1000);
+      this.closed(session.id, { reason: 'its process ended', bytesToBrowser: 0, bytesToTarget: 0, seconds });
+    }
+  }
+
+  private async admit(arrival: NewArrival, ending: Arrival): Promise<Admitted> {
+    const { key, client } = arrival;
+    let outcome = await this.claim(arrival);
+    if (outcome.kind === 'in-use' && outcome.holder !== undefined) {
+      const { holder } = outcome;
+      if (!(await this.parts.endings.isThere(holder))) outcome = await this.claim(arrival, holder);
+    }
+    if (outcome.kind === 'not-valid') {
+      if (!this.parts.isExempt(client)) this.unknownTokens.add(networkOf(client), performance.now());
+      throw new GatewayError('token-not-valid', { detail: `token: ${outcome.why}` });
+    }
+    if (outcome.kind === 'in-use') throw new GatewayError('token-in-use');
+    try {
+      return await this.begin(arrival, outcome, ending);
+    } catch (error) {
+      this.release(key.hash, arrival.id);
+      throw error;
+    }
+  }
+
+  /** From the claim on: nothing that may still go wrong costs those who have to make room. */
+  private async begin(arrival: NewArrival, outcome: Granted, ending: Arrival): Promise<Admitted> {
+    const { sessions, endings, store, audit } = this.parts;
+    const { id, key, client, ref, place } = arrival;
+    const { endsAt, replaced } = outcome;
+    const grant = await this.parts.recheck(outcome.grant, key).catch((error: unknown) => {
+      if (error instanceof GatewayError && error.code === 'token-not-valid') endings.end(replaced, 'vm-gone');
+      throw error;
+    });
+    arrival.grant = grant;
+    // Since the claim there has been time for another one, or for a revocation.
+    const { endedBecause } = ending;
+    if (endedBecause === 'taken-over')
+      throw new GatewayError('token-in-use', { detail: 'taken over at once' });
+    if (endedBecause !== undefined)
+      throw new GatewayError('token-not-valid', { detail: `token: ${endedBecause}` });
+    sessions.add({ id, hash: key.hash, grant, client, since: store.now(), endsAt, place, ref }, replaced);
+    endings.end(replaced, 'taken-over');
+    if (replaced.length > 0) audit('taken-over', about(arrival));
+    audit('redeemed', about(arrival));
+    return { session: id, grant };
+  }
+
+  /** @param silent a session that did not answer */
+  private async claim(arrival: NewArrival, silent?: SessionId): Promise<ClaimOutcome> {
+    const { id: session, key, client } = arrival;
+    const rules = this.parts.settings();
+    try {
+      const { outcome, grant } = await this.parts.store.update(key, (record, now) => {
+        const changed = claim(record, { session, client, silent }, rules, now);
+        return { record: changed.record, result: { outcome: changed.result, grant: record?.grant } };
+      });
+      arrival.grant = grant;
+      return outcome;
+    } catch (error) {
+      // Nobody knows whether it was claimed.
+      this.release(key.hash, session);
+      if (error instanceof GatewayError) throw error;
+      throw new GatewayError('store-unavailable', { detail: `the token store: ${causeOf(error)}` });
+    }
+  }
+
+  /** Not awaited: where the store cannot be reached, the lease runs out by itself. */
+  private release(hash: TokenKey['hash'], session: SessionId): void {
+    const rules = this.parts.settings();
+    this.parts.store.update({ hash }, (record, now) => release(record, session, rules, now)).catch(() => {});
+  }
+
+  private checkUnknownTokens(client: string): void {
+    const { maxUnknownTokens } = this.parts.settings();
+    if (this.parts.isExempt(client)) return;
+    if (this.unknownTokens.count(networkOf(client), performance.now()) < maxUnknownTokens) return;
+    throw new GatewayError('too-many-unknown-tokens', {
+      detail: `max_unknown_tokens (${maxUnknownTokens} a minute) is reached`,
+    });
+  }
+}
+
+/** What the audit says of somebody at the door. */
+function about({ key, client, ref, grant }: NewArrival) {
+  return { vm: grant?.vmId, user: grant?.user, client, ref, fingerprint: fingerprint(key.hash) };
+}

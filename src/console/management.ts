@@ -1,0 +1,59 @@
+// Management: who is on a VM's consoles, and ending them, for whoever may. Policy only; oned and the store do the I/O.
+// What always holds: oned was asked for the VM as the caller first; without MANAGE nobody sees or ends what is not his.
+import type { OnedClient } from '../oned/client.js';
+import { type SessionString, userOf } from '../oned/session-string.js';
+import type { Revocation, SessionView, Whose } from './revoke.js';
+import { mayManage } from './rights.js';
+
+export interface ManagementParts {
+  readonly oned: Pick<OnedClient, 'vmInfo' | 'userInfo'>;
+  readonly revocation: Pick<Revocation, 'revokeVm' | 'sessionsOfVm'>;
+  /** Asked at every call, so that they may change while running. */
+  readonly serverUsers: () => ReadonlySet<string>;
+}
+
+/**
+ * Whose tokens and sessions are meant: everybody's where the VM's owner and permission bits give the caller MANAGE or
+ * he is in the oneadmin group, else his own. oned answers no question about ACL rules: somebody who has MANAGE by such
+ * a rule alone is taken for one without.
+ */
+export class Management {
+  private readonly parts: ManagementParts;
+
+  constructor(parts: ManagementParts) {
+    this.parts = parts;
+  }
+
+  /**
+   * Ends tokens of a VM, and their sessions on every host.
+   * @returns how many tokens it was
+   * @throws GatewayError oned's refusal or failure, `store-unavailable`
+   */
+  async revoke(session: SessionString, vmId: number, signal: AbortSignal): Promise<number> {
+    const { whose, user } = await this.whose(session, vmId, signal);
+    return this.parts.revocation.revokeVm(vmId, whose, user);
+  }
+
+  /**
+   * Sessions of a VM on every host.
+   * @throws GatewayError oned's refusal or failure, `store-unavailable`
+   */
+  async sessions(session: SessionString, vmId: number, signal: AbortSignal): Promise<SessionView[]> {
+    const { whose } = await this.whose(session, vmId, signal);
+    return this.parts.revocation.sessionsOfVm(vmId, whose);
+  }
+
+  private async whose(
+    session: SessionString,
+    vmId: number,
+    signal: AbortSignal,
+  ): Promise<{ whose: Whose; user: string }> {
+    const { oned, serverUsers } = this.parts;
+    // Whether the caller may see the VM at all is oned's answer.
+    const vm = await oned.vmInfo(session, vmId, signal);
+    const caller = await oned.userInfo(session, signal);
+    // By the name that his grants have.
+    const user = userOf(session, serverUsers());
+    return { whose: { user: mayManage(vm, caller) ? undefined : user }, user };
+  }
+}

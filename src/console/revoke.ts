@@ -1,0 +1,192 @@
+// Revoke: tokens and their sessions end on every host. And who has a console open, for whoever may know.
+// What always holds: an ended token stays known as such, so that a host that was cut off hears of it later.
+import type { Audit } from '../audit.js';
+import { GatewayError } from '../errors.js';
+import type { Grant } from '../tokens/grant.js';
+import type { SessionId, TokenRecord } from '../tokens/record.js';
+import { end, isAlive, presentLeases, type TokenRules } from '../tokens/rules.js';
+import type { StoredToken, TokenStore } from '../tokens/store.js';
+import { fingerprint, type TokenHash } from '../tokens/token.js';
+import type { SessionEndings } from './endings.js';
+import type { LiveSession, SessionRegistry } from './sessions.js';
+import { trafficOf } from './upkeep.js';
+
+export interface RevokeParts {
+  readonly store: TokenStore;
+  readonly sessions: SessionRegistry;
+  readonly endings: SessionEndings;
+  readonly rules: () => TokenRules;
+  readonly audit: Audit;
+}
+
+/** Whose tokens are meant; undefined: everybody's. */
+export interface Whose {
+  readonly user: string | undefined;
+}
+
+/** What a token, or a session on one, is chosen by. */
+export interface Choosable {
+  readonly hash: TokenHash;
+  readonly grant: Grant;
+}
+
+export interface TokenView {
+  readonly fingerprint: string;
+  readonly vmId: number;
+  readonly user: string;
+  /** Milliseconds since 1970. */
+  readonly issuedAt: number;
+  readonly expiresAt: number;
+  readonly firstUsedAt: number | undefined;
+  readonly sessions: number;
+}
+
+export interface SessionView {
+  readonly session: SessionId;
+  readonly fingerprint: string;
+  readonly vmId: number;
+  readonly user: string;
+  readonly client: string;
+  /** Milliseconds since 1970. */
+  readonly since: number;
+  /** Both ways; those of other hosts as of the last renewal of their leases. */
+  readonly bytes: number;
+}
+
+export class Revocation {
+  private readonly parts: RevokeParts;
+
+  constructor(parts: RevokeParts) {
+    this.parts = parts;
+  }
+
+  /**
+   * Ends tokens of a VM.
+   * @returns how many tokens it was, and sessions whose token is not known any more
+   * @throws GatewayError `store-unavailable`
+   */
+  async revokeVm(vmId: number, whose: Whose, by: string): Promise<number> {
+    const matches = ({ grant }: Choosable) => grant.vmId === vmId && isOf(whose, grant.user);
+    return this.revokeAmong(await this.parts.store.ofVm(vmId), matches, by);
+  }
+
+  /**
+   * @param limit tokens looked at
+   * @returns as revokeVm
+   * @throws GatewayError `store-unavailable`; `over-limit` where there are more tokens, and then those looked at are
+   * ended all the same
+   */
+  async revokeMatching(matches: (one: Choosable) => boolean, limit: number, by: string): Promise<number> {
+    const all = await this.parts.store.list(limit + 1);
+    const revoked = await this.revokeAmong(all, matches, by);
+    if (all.length <= limit) return revoked;
+    throw new GatewayError('over-limit', {
+      publicText: `${revoked} revoked, but there are more tokens than the ${limit} that were looked at: name the VM`,
+    });
+  }
+
+  /** Live tokens. @throws GatewayError `store-unavailable` */
+  async tokens(limit: number): Promise<TokenView[]> {
+    const now = this.parts.store.now();
+    return this.alive(await this.parts.store.list(limit)).map(({ hash, record: { grant, use } }) => ({
+      fingerprint: fingerprint(hash),
+      vmId: grant.vmId,
+      user: grant.user,
+      issuedAt: grant.issuedAt,
+      expiresAt: grant.expiresAt,
+      firstUsedAt: use?.firstAt,
+      sessions: presentLeases(use, now).length,
+    }));
+  }
+
+  /** @throws GatewayError `store-unavailable` */
+  async sessionsOfVm(vmId: number, whose: Whose): Promise<SessionView[]> {
+    const stored = await this.parts.store.ofVm(vmId);
+    const matches = ({ grant }: Choosable) => grant.vmId === vmId && isOf(whose, grant.user);
+    return this.view(stored, matches);
+  }
+
+  /** Of all hosts that share the store. @throws GatewayError `store-unavailable` */
+  async allSessions(limit: number): Promise<SessionView[]> {
+    return this.view(await this.parts.store.list(limit), () => true);
+  }
+
+  /** Those that the store knows of, and those of this host that it does not. */
+  private async view(
+    stored: readonly StoredToken[],
+    matches: (one: Choosable) => boolean,
+  ): Promise<SessionView[]> {
+    const now = this.parts.store.now();
+    const traffic = await trafficOf(this.parts.sessions.all());
+    const known = this.alive(
+      stored.filter(({ hash, record: { grant } }) => matches({ hash, grant })),
+    ).flatMap(({ hash, record: { grant, use } }) =>
+      presentLeases(use, now).map(({ session, client, since, bytes }) => ({
+        ...{ session, fingerprint: fingerprint(hash), vmId: grant.vmId, user: grant.user, client, since },
+        bytes: traffic.get(session) ?? bytes,
+      })),
+    );
+    const shown = new Set(known.map(({ session }) => session));
+    const others = this.parts.sessions.all().filter((one) => matches(one) && !shown.has(one.id));
+    return [...known, ...others.map((one) => viewOf(one, traffic.get(one.id) ?? 0))];
+  }
+
+  private alive(stored: readonly StoredToken[]): readonly StoredToken[] {
+    const rules = this.parts.rules();
+    const now = this.parts.store.now();
+    return stored.filter(({ record }) => isAlive(record, rules, now));
+  }
+
+  /** Ends tokens, and sessions of this host whose token the store has forgotten. */
+  private async revokeAmong(
+    stored: readonly StoredToken[],
+    matches: (one: Choosable) => boolean,
+    by: string,
+  ): Promise<number> {
+    const ended = await this.endTokens(stored, matches, by);
+    const { sessions } = this.parts;
+    // Those that have been told to end already are nobody's doing here.
+    const orphans = sessions
+      .all()
+      .filter((one) => matches(one) && !ended.sessions.has(one.id) && !sessions.isLeaving(one.id));
+    for (const orphan of orphans) this.endOrphan(orphan, by);
+    return ended.tokens + orphans.length;
+  }
+
+  private async endTokens(
+    stored: readonly StoredToken[],
+    matches: (one: Choosable) => boolean,
+    by: string,
+  ): Promise<{ tokens: number; sessions: ReadonlySet<SessionId> }> {
+    const { store, endings, audit } = this.parts;
+    const rules = this.parts.rules();
+    const ended = { tokens: 0, sessions: new Set<SessionId>() };
+    for (const { hash, record } of stored) {
+      const { user, vmId } = record.grant;
+      if (!matches({ hash, grant: record.grant })) continue;
+      const revoke = (present: TokenRecord | undefined, now: number) => end(present, 'revoked', rules, now);
+      const sessions = await store.update({ hash }, revoke);
+      if (sessions === undefined) continue;
+      ended.tokens++;
+      for (const id of sessions) ended.sessions.add(id);
+      audit('revoked', { vm: vmId, user, by, fingerprint: fingerprint(hash) });
+      endings.end(sessions, 'revoked');
+    }
+    return ended;
+  }
+
+  /** A session whose token the store has forgotten. */
+  private endOrphan({ id, grant, hash }: LiveSession, by: string): void {
+    this.parts.audit('revoked', { vm: grant.vmId, user: grant.user, by, fingerprint: fingerprint(hash) });
+    this.parts.endings.endHere(id, 'revoked');
+  }
+}
+
+function viewOf({ id, hash, grant, client, since }: LiveSession, bytes: number): SessionView {
+  const { vmId, user } = grant;
+  return { session: id, fingerprint: fingerprint(hash), vmId, user, client, since, bytes };
+}
+
+function isOf({ user }: Whose, owner: string): boolean {
+  return user === undefined || user === owner;
+}

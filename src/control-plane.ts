@@ -1,0 +1,206 @@
+// The control plane: XML-RPC, oned, tokens, every limit and count. It alone decides; data planes ask it at the door.
+// What always holds: new settings are taken whole or not at all.
+import type { Server } from 'node:http';
+import { type AddressInfo, BlockList } from 'node:net';
+import type { Audit } from './audit.js';
+import { TrustedProxies } from './client-address.js';
+import type { Loaded } from './config/load.js';
+import type { Settings } from './config/options.js';
+import { SessionEndings } from './console/endings.js';
+import { type ConsoleGate, Gate } from './console/gate.js';
+import { createIssue } from './console/issue.js';
+import { Recheck } from './console/recheck.js';
+import { Revocation } from './console/revoke.js';
+import { SessionRegistry } from './console/sessions.js';
+import { Upkeep } from './console/upkeep.js';
+import { createControlServer, type ControlServer } from './control/server.js';
+import { listen } from './listen.js';
+import type { Logger } from './log.js';
+import { OnedClient } from './oned/client.js';
+import { readServiceAuth } from './oned/service-auth.js';
+import type { SessionString } from './oned/session-string.js';
+import { createEndpoint } from './rpc/endpoint.js';
+import { createStore } from './stores.js';
+import type { TokenRules } from './tokens/rules.js';
+import type { TokenStore } from './tokens/store.js';
+
+/** What follows from the settings, and is made anew with them. */
+interface Present {
+  readonly settings: Settings;
+  readonly trustedProxies: TrustedProxies;
+  readonly serverUsers: ReadonlySet<string>;
+  readonly serviceSession: SessionString | undefined;
+  readonly rules: TokenRules;
+}
+
+export class ControlPlane {
+  readonly gate: ConsoleGate;
+  private present: Present;
+  private readonly store: TokenStore;
+  private readonly reloadStore: (settings: Settings) => void;
+  private readonly upkeep: Upkeep;
+  private readonly recheck: Recheck;
+  private readonly rpc: Server;
+  private readonly control: ControlServer;
+  private readonly stopping = new AbortController();
+
+  /** @throws StartError naming the setting */
+  constructor(loaded: Loaded, logger: Logger, audit: Audit) {
+    this.present = presentOf(loaded.settings);
+    const { store, reload } = createStore(loaded, logger);
+    this.store = store;
+    this.reloadStore = reload;
+    const isExempt = (client: string) => loopback.check(client) || this.present.trustedProxies.has(client);
+    const rules = () => this.present.rules;
+    const sessions = new SessionRegistry({ limits: () => sessionLimits(this.present.settings), isExempt });
+    const endings = new SessionEndings(sessions, store.bus);
+    const revocation = new Revocation({ store, sessions, endings, rules, audit });
+    const oned = new OnedClient(() => onedSettings(this.present.settings));
+    this.upkeep = new Upkeep({ store, sessions, endings, rules, logger });
+    this.recheck = new Recheck({
+      ...{ oned, store, sessions, endings, logger, random: Math.random },
+      settings: () => ({
+        serviceSession: this.present.serviceSession,
+        intervalMs: this.present.settings.recheck_interval * 1000,
+        consolePorts: this.present.settings.console_ports,
+        rules: this.present.rules,
+      }),
+    });
+    this.gate = new Gate({
+      ...{ store, sessions, endings, audit, isExempt },
+      settings: () => ({
+        ...this.present.rules,
+        maxUnknownTokens: this.present.settings.max_unknown_tokens,
+      }),
+      recheck: (grant, key) => this.recheck.atConnect(grant, key),
+    });
+    this.rpc = createEndpoint({
+      issue: createIssue({ oned, store, settings: () => issueSettings(this.present) }),
+      ...{ oned, revocation, audit, logger, isExempt },
+      maxBodyBytes: loaded.settings.max_body,
+      settings: () => endpointSettings(this.present),
+      stopping: this.stopping.signal,
+    });
+    this.control = createControlServer({
+      path: loaded.controlSocket,
+      required: loaded.settings.control_socket !== undefined,
+      revocation,
+      logger,
+      note: loaded.settings.token_store === 'sealed' ? SEALED_NOTE : undefined,
+    });
+  }
+
+  /** Makes everything ready that a console needs. @throws StartError */
+  async open(): Promise<void> {
+    await this.store.open();
+    this.upkeep.start();
+    this.recheck.start();
+  }
+
+  /** Answers calls and commands from now on. @throws StartError naming the setting */
+  async listen(): Promise<AddressInfo> {
+    await this.control.start();
+    const { host, port } = this.present.settings;
+    return listen(this.rpc, { host, port, setting: 'port' });
+  }
+
+  /**
+   * Reads what new settings name.
+   * @returns a function that takes them
+   * @throws StartError where they cannot be used; then nothing has changed
+   */
+  prepare(settings: Settings): () => void {
+    const next = presentOf(settings);
+    this.reloadStore(settings);
+    return () => {
+      this.present = next;
+    };
+  }
+
+  /** No new calls; those that are being answered are waited for. */
+  async refuse(deadlineMs: number): Promise<void> {
+    this.stopping.abort();
+    await Promise.all([closeServer(this.rpc, deadlineMs), this.control.stop(), this.recheck.stop()]);
+  }
+
+  /** When no session is left. */
+  async close(): Promise<void> {
+    await this.upkeep.stop();
+    await this.store.close();
+  }
+}
+
+const SEALED_NOTE =
+  'sealed tokens cannot be ended on other hosts, nor here before their first use; they open until token_ttl';
+
+const loopback = new BlockList();
+loopback.addSubnet('127.0.0.0', 8, 'ipv4');
+loopback.addAddress('::1', 'ipv6');
+
+function presentOf(settings: Settings): Present {
+  return {
+    settings,
+    trustedProxies: new TrustedProxies(settings.trusted_proxies),
+    serverUsers: new Set(settings.server_users),
+    serviceSession: settings.service_auth === undefined ? undefined : readServiceAuth(settings.service_auth),
+    rules: {
+      graceMs: settings.reconnect_grace * 1000,
+      maxAgeMs: settings.token_max_age === 0 ? undefined : settings.token_max_age * 1000,
+      sessions: settings.token_sessions,
+      bindClient: settings.bind_client === 'ip',
+    },
+  };
+}
+
+function sessionLimits(settings: Settings) {
+  return {
+    perVm: settings.max_sessions_per_vm,
+    perUser: settings.max_sessions_per_user,
+    perAddress: settings.max_sessions_per_address,
+    perHost: settings.max_sessions,
+  };
+}
+
+function onedSettings({ one_xmlrpc: url, oned_timeout: seconds, oned_connections: connections }: Settings) {
+  return { url, timeoutMs: seconds * 1000, connections };
+}
+
+function issueSettings({ settings, rules, serverUsers, serviceSession }: Present) {
+  return {
+    ttlMs: settings.token_ttl * 1000,
+    consolePorts: settings.console_ports,
+    maxTokensPerVm: settings.max_tokens_per_vm,
+    recheck: serviceSession !== undefined,
+    bindClient: rules.bindClient,
+    serverUsers,
+  };
+}
+
+function endpointSettings({ settings, trustedProxies, serverUsers }: Present) {
+  return {
+    publicUrl: settings.public_url,
+    wss: tellsWss(settings),
+    trustedProxies,
+    serverUsers,
+    maxCallsPerAddress: settings.max_calls_per_address,
+    maxFailedLogins: settings.max_failed_logins,
+    maxFailedLoginsPerAddress: settings.max_failed_logins_per_address,
+  };
+}
+
+/** Whether browsers can reach the proxy by TLS: under its public name, or else on its own port. */
+function tellsWss({ public_url: publicUrl, vnc_proxy_support_wss: wss }: Settings): boolean {
+  return publicUrl?.startsWith('https:') === true || wss !== 'no';
+}
+
+/** Idle connections end at once, calls that are being answered at the deadline. */
+function closeServer(server: Server, deadlineMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const force = setTimeout(() => server.closeAllConnections(), deadlineMs);
+    server.close(() => {
+      clearTimeout(force);
+      resolve();
+    });
+    server.closeIdleConnections();
+  });
+}

@@ -1,0 +1,139 @@
+// One call, from the bytes of its body to the bytes of its reply, with its line in the log and its event in the audit.
+// What always holds: every call has exactly one answer and one line, and what a caller was told can be found by its ref.
+import type { Audit } from '../audit.js';
+import type { IssueConsole } from '../console/issue.js';
+import { LoginGuard } from '../console/login-guard.js';
+import { Management, type ManagementParts } from '../console/management.js';
+import { type GatewayError, OneCode, toGatewayError } from '../errors.js';
+import type { Logger } from '../log.js';
+import { userOf } from '../oned/session-string.js';
+import { newRef } from '../ref.js';
+import { decodeCall, RpcFault } from './call.js';
+import { CallLimit } from './call-limit.js';
+import type { ConsoleRequest, MethodSettings } from './method.js';
+import { answerRequest, methodNames } from './methods.js';
+import { faultReply, refusalReply, successReply } from './reply.js';
+import { readRequest } from './request.js';
+
+export interface AnswerSettings extends MethodSettings {
+  /** Accounts that log in for others. */
+  readonly serverUsers: ReadonlySet<string>;
+  /** In a second. */
+  readonly maxCallsPerAddress: number;
+  /** In five minutes, of one user name from one address. */
+  readonly maxFailedLogins: number;
+  /** In five minutes. */
+  readonly maxFailedLoginsPerAddress: number;
+}
+
+export interface AnswererParts {
+  readonly issue: IssueConsole;
+  readonly oned: ManagementParts['oned'];
+  readonly revocation: ManagementParts['revocation'];
+  readonly audit: Audit;
+  readonly logger: Logger;
+  /** Addresses that stand for many clients have no limits of their own. */
+  readonly isExempt: (client: string) => boolean;
+  /** Asked at every call, so that it may change while running. */
+  readonly settings: () => AnswerSettings;
+  /** Fires when the service stops. */
+  readonly stopping: AbortSignal;
+}
+
+export interface IncomingCall {
+  readonly body: Buffer;
+  /** The HTTP header. */
+  readonly contentType: string | undefined;
+  /** The caller's address. */
+  readonly client: string;
+  /** Fires when nobody waits for the answer any more. */
+  readonly gone: AbortSignal;
+}
+
+/** What is known of a call, for the log and the audit. */
+interface About {
+  readonly ref: string;
+  readonly vm: number | undefined;
+  readonly user: string | undefined;
+  readonly client: string;
+}
+
+export class Answerer {
+  private readonly parts: AnswererParts;
+  private readonly calls: CallLimit;
+  private readonly guard: LoginGuard;
+  private readonly management: Management;
+
+  constructor(parts: AnswererParts) {
+    const { oned, revocation, isExempt, settings, stopping } = parts;
+    this.parts = parts;
+    this.calls = new CallLimit(isExempt);
+    this.guard = new LoginGuard({
+      limits: () => ({
+        perUser: settings().maxFailedLogins,
+        perAddress: settings().maxFailedLoginsPerAddress,
+      }),
+      ...{ isExempt, stopping },
+    });
+    this.management = new Management({ oned, revocation, serverUsers: () => settings().serverUsers });
+  }
+
+  /** @returns XML; never throws */
+  async answer({ body, contentType, client, gone }: IncomingCall): Promise<string> {
+    const settings = this.parts.settings();
+    const startedAt = performance.now();
+    const durationMs = () => Math.round(performance.now() - startedAt);
+    let asked: ConsoleRequest | undefined;
+    let about: About = { ref: newRef(), vm: undefined, user: undefined, client };
+    try {
+      this.calls.admit(client, settings.maxCallsPerAddress);
+      const request = readRequest(decodeCall(body, contentType), methodNames);
+      asked = request;
+      const user = userOf(request.session, settings.serverUsers);
+      about = { ...about, vm: request.vmId, user };
+      const parts = { issue: this.parts.issue, management: this.management, settings };
+      const { value, done, details, fingerprint } = await this.guard.attempt(
+        { client, user },
+        gone,
+        (signal) => answerRequest(request, parts, signal),
+      );
+      this.parts.logger.info({ ...about, ...details, durationMs: durationMs() }, done);
+      if (fingerprint !== undefined) this.parts.audit('issued', { ...about, fingerprint });
+      return successReply(value);
+    } catch (error) {
+      return this.refuse(error, about, durationMs(), asked);
+    }
+  }
+
+  private refuse(
+    error: unknown,
+    about: About,
+    durationMs: number,
+    asked: ConsoleRequest | undefined,
+  ): string {
+    const { logger, audit } = this.parts;
+    if (error instanceof RpcFault) {
+      logger.info({ ...about, durationMs, fault: error.code, reason: error.message }, 'call refused');
+      return faultReply(error.code, error.message);
+    }
+    const refused = toGatewayError(error);
+    const reason = reasonOf(refused);
+    logger[refused.logLevel]({ ...about, durationMs, code: refused.code, reason }, 'call refused');
+    // A call of which nobody knows whose it is and what it wanted is nothing to answer for.
+    if (asked !== undefined) {
+      const event = isFailedLogin(refused) ? 'login-failed' : 'refused';
+      const told = refused.code === 'internal' ? 'internal error' : reason;
+      audit(event, { ...about, reason: `${asked.method}: ${told}` });
+    }
+    return refusalReply(refused.toldAs(about.ref), refused.oneCode);
+  }
+}
+
+function isFailedLogin({ code, oneCode }: GatewayError): boolean {
+  return code === 'oned-refused' && oneCode === OneCode.authentication;
+}
+
+/** oned's words can echo what it was sent; its code says enough. */
+function reasonOf(refused: GatewayError): string {
+  return refused.code === 'oned-refused' ? `oned's code ${refused.oneCode}` : refused.detail;
+}

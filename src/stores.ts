@@ -1,0 +1,49 @@
+// Which store keeps the tokens, by `token_store`: the one place that knows them all.
+import type { Loaded } from './config/load.js';
+import type { Settings } from './config/options.js';
+import type { TokenStoreName } from './config/types.js';
+import type { Logger } from './log.js';
+import { FileTokenStore } from './tokens/file-store.js';
+import { MemoryTokenStore } from './tokens/memory-store.js';
+import { RedisTokenStore } from './tokens/redis-store.js';
+import { parseRedisUrl } from './tokens/redis-url.js';
+import { SealedTokenStore } from './tokens/sealed-store.js';
+import { steadyClock } from './tokens/steady-clock.js';
+import type { TokenStore } from './tokens/store.js';
+import { TokenFiles } from './tokens/token-files.js';
+
+interface StoreParts {
+  readonly loaded: Loaded;
+  readonly logger: Logger;
+  readonly now: () => number;
+}
+
+export interface ChosenStore {
+  readonly store: TokenStore;
+  /** Reads again what the settings name. @throws StartError, and then nothing has changed */
+  reload(settings: Settings): void;
+}
+
+const nothing = () => {};
+
+const stores: Readonly<Record<TokenStoreName, (parts: StoreParts) => ChosenStore>> = {
+  file: ({ loaded: { settings, stateFolder }, logger, now }) => {
+    const websockifyFolderName = settings.websockify_files ? settings.token_folder_name : undefined;
+    const files = new TokenFiles({ stateFolder, websockifyFolderName });
+    return { store: new FileTokenStore({ files, logger, now }), reload: nothing };
+  },
+  memory: ({ now }) => ({ store: new MemoryTokenStore({ now }), reload: nothing }),
+  redis: ({ loaded: { settings }, logger }) => {
+    const address = parseRedisUrl(settings.redis_url ?? '');
+    return { store: new RedisTokenStore({ address, prefix: settings.redis_prefix, logger }), reload: nothing };
+  },
+  sealed: ({ loaded: { settings }, now }) => {
+    const store = new SealedTokenStore({ keysFile: settings.sealed_keys ?? '', now });
+    return { store, reload: ({ sealed_keys: file }) => store.reload(file ?? '') };
+  },
+};
+
+/** @throws StartError naming the setting */
+export function createStore(loaded: Loaded, logger: Logger): ChosenStore {
+  return stores[loaded.settings.token_store]({ loaded, logger, now: steadyClock() });
+}

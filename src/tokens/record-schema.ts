@@ -1,0 +1,55 @@
+// What a stored record looks like to whoever reads it back.
+// What always holds: nothing that was stored is believed before it has passed through here, and no key is unknown.
+import { z } from 'zod';
+import type { SessionId } from './record.js';
+
+/** Milliseconds since 1970 that a Date can hold; settings in fractions of a second make fractions here. */
+const time = z.number().min(0).max(8.64e15);
+
+const grantShape = {
+  vmId: z.int().min(0),
+  target: z.strictObject({
+    host: z.string().regex(/^[A-Za-z0-9._:-]{1,255}$/),
+    port: z.int().min(1).max(65_535),
+  }),
+  user: z.string(),
+  issuedAt: time,
+  expiresAt: time,
+};
+
+const callerSchema = z.strictObject({
+  uid: z.int(),
+  gids: z.array(z.int()),
+  byPermission: z.boolean(),
+});
+
+const leaseSchema = z.strictObject({
+  session: z
+    .string()
+    .min(1)
+    .max(64)
+    .transform((text) => text as SessionId),
+  client: z.string().max(64),
+  since: time,
+  until: time,
+  bytes: z.number().min(0),
+});
+
+const useSchema = z.strictObject({
+  firstAt: time,
+  network: z.string().max(64),
+  leases: z.array(leaseSchema),
+  openUntil: time,
+  takenOverAt: time.optional(),
+});
+
+/** The fields of a `TokenRecord`, to be put into a strict object with others. */
+export const recordShape = {
+  grant: z.strictObject({ ...grantShape, caller: callerSchema.optional() }),
+  use: useSchema.optional(),
+  ended: z.enum(['revoked', 'vm-gone']).optional(),
+  keepUntil: time,
+};
+
+/** The fields of a grant as the first release stored it. */
+export const formerGrantShape = grantShape;

@@ -1,0 +1,359 @@
+// What every store of tokens has to do, whatever it keeps them in. The rules are the real ones; time is the store's own.
+// What always holds: an update is one step for all who share the store, and what has expired is as good as never made.
+import { describe, expect, it } from 'vitest';
+import { GatewayError } from '../../src/errors.ts';
+import type { Grant } from '../../src/tokens/grant.ts';
+import type { Lease, SessionId, TokenRecord } from '../../src/tokens/record.ts';
+import {
+  type ClaimOutcome,
+  claim,
+  end,
+  isAlive,
+  issued,
+  LEASE_MS,
+  RENEW_EVERY_MS,
+  release,
+  renew,
+  type TokenRules,
+} from '../../src/tokens/rules.ts';
+import type { TokenKey } from '../../src/tokens/store.ts';
+import { hashToken, type Token } from '../../src/tokens/token.ts';
+import { type StoreUnderTest, storeKinds } from '../support/token-stores.ts';
+import { waitFor } from '../support/wait.ts';
+
+const minute = 60_000;
+const hour = 60 * minute;
+
+/** Longer than any store takes to answer, and shorter than what the tests wait for. */
+const ttl = 10 * minute;
+
+const rules: TokenRules = { graceMs: minute, maxAgeMs: 12 * hour, sessions: 'single', bindClient: false };
+const roomy = { maxOfVm: 1000, forWebsockify: true };
+
+function grantNow({ store }: StoreUnderTest, over: Partial<Grant> = {}): Grant {
+  const now = store.now();
+  const target = { host: 'node1', port: 5907 };
+  return { vmId: 7, target, user: 'alice', issuedAt: now, expiresAt: now + ttl, ...over };
+}
+
+function keyOf(token: Token): TokenKey {
+  return { hash: hashToken(token), sealed: token };
+}
+
+/** One character in the middle is another one. */
+function forgedOf(token: Token): Token {
+  const at = Math.floor(token.length / 2);
+  return `${token.slice(0, at)}${token[at] === 'a' ? 'b' : 'a'}${token.slice(at + 1)}` as Token;
+}
+
+function create(under: StoreUnderTest, over: Partial<Grant> = {}): Promise<Token> {
+  return under.store.create(issued(grantNow(under, over)), roomy);
+}
+
+function recordOf({ store }: StoreUnderTest, token: Token): Promise<TokenRecord | undefined> {
+  return store.update(keyOf(token), (record) => ({ record, result: record }));
+}
+
+function claimAs(
+  { store }: StoreUnderTest,
+  token: Token,
+  session: string,
+  client = '192.0.2.1',
+): Promise<ClaimOutcome> {
+  const request = { session: session as SessionId, client };
+  return store.update(keyOf(token), (record, now) => claim(record, request, rules, now));
+}
+
+function releaseAs({ store }: StoreUnderTest, token: Token, session: string): Promise<void> {
+  return store.update(keyOf(token), (record, now) => release(record, session as SessionId, rules, now));
+}
+
+function renewAs({ store }: StoreUnderTest, token: Token, session: string, bytes = 0) {
+  const one = { id: session as SessionId, client: '192.0.2.1', since: store.now(), bytes };
+  return store.update(keyOf(token), (record, now) => renew(record, one, rules, now));
+}
+
+function revoke({ store }: StoreUnderTest, token: Token) {
+  return store.update(keyOf(token), (record, now) => end(record, 'revoked', rules, now));
+}
+
+const notValid = (why: string) => ({ kind: 'not-valid', why });
+
+describe.each(storeKinds)('the $name store', ({ start }) => {
+  it('gives the record back that a token was created with, and each token is another one', async () => {
+    const under = await start();
+    const grant = grantNow(under);
+    const first = await under.store.create(issued(grant), roomy);
+    const second = await under.store.create(issued(grant), roomy);
+    expect(first).not.toBe(second);
+    expect(await recordOf(under, first)).toEqual(issued(grant));
+    expect(await recordOf(under, second)).toEqual(issued(grant));
+  });
+
+  it('tells a change what time it is, and hands its result on', async () => {
+    const under = await start();
+    const token = await create(under);
+    const before = under.store.now();
+    const told = await under.store.update(keyOf(token), (record, now) => ({ record, result: now }));
+    expect(told).toBeGreaterThanOrEqual(before);
+    expect(told).toBeLessThanOrEqual(under.store.now());
+  });
+
+  it('knows no token that it did not create', async () => {
+    const under = await start();
+    const token = await create(under);
+    for (const other of [
+      '',
+      'x',
+      '__proto__',
+      `${token}x`,
+      token.slice(1),
+      hashToken(token),
+      forgedOf(token),
+    ]) {
+      expect(await recordOf(under, other as Token)).toBeUndefined();
+      expect(await claimAs(under, other as Token, 's1')).toEqual(notValid('unknown'));
+    }
+    expect(await recordOf(under, token)).toBeDefined();
+  });
+
+  it('forgets a token that was not used in time', async () => {
+    const under = await start();
+    const token = await create(under);
+    const other = await create(under, { expiresAt: under.store.now() + 3 * ttl });
+    await under.advance(ttl - minute);
+    expect(await recordOf(under, token)).toBeDefined();
+    await under.advance(minute);
+    expect(await recordOf(under, token)).toBeUndefined();
+    expect(await recordOf(under, other)).toBeDefined();
+  });
+
+  it('does not let a failing change pass for an answer, and goes on', async () => {
+    const under = await start();
+    const token = await create(under);
+    const failing = under.store.update(keyOf(token), () => {
+      throw new GatewayError('internal', { detail: 'the change failed' });
+    });
+    await expect(failing).rejects.toThrow('the change failed');
+    expect(await recordOf(under, token)).toBeDefined();
+  });
+
+  it('keeps what a change makes of a record, every field of it', async () => {
+    const under = await start();
+    const caller = { uid: 5, gids: [1, 100], byPermission: true };
+    const token = await create(under, { caller });
+    await claimAs(under, token, 's1', '2001:db8::1');
+    await renewAs(under, token, 's1', 12_345);
+    const record = await recordOf(under, token);
+    expect(record?.grant).toMatchObject({ caller, vmId: 7, user: 'alice' });
+    expect(record?.use).toMatchObject({ network: '2001:db8:0:0::/64', openUntil: 0 });
+    expect(record?.use?.leases).toMatchObject([{ session: 's1', bytes: 12_345 }]);
+  });
+
+  it('leaves all as it is, and writes nothing, where a change gives back the same record', async () => {
+    const under = await start();
+    const token = await create(under);
+    await claimAs(under, token, 's1');
+    const before = await recordOf(under, token);
+    const written = await under.writes?.();
+    expect(await claimAs(under, token, 's2', '192.0.2.2')).toMatchObject({ kind: 'in-use' });
+    await releaseAs(under, token, 'another');
+    expect(await recordOf(under, token)).toEqual(before);
+    expect(await under.writes?.()).toBe(written);
+    await releaseAs(under, token, 's1');
+    if (written !== undefined)
+      await waitFor(async () => Number(await under.writes?.()) > written, { what: 'a change to be written' });
+  });
+
+  it('lets one of a hundred simultaneous claims pass', async () => {
+    const under = await start();
+    const token = await create(under);
+    const claims = Array.from({ length: 100 }, (_, i) => claimAs(under, token, `s${i}`, `192.0.2.${i}`));
+    const outcomes = await Promise.all(claims);
+    expect(outcomes.filter(({ kind }) => kind === 'granted')).toHaveLength(1);
+    expect(outcomes.filter(({ kind }) => kind === 'in-use')).toHaveLength(99);
+    expect((await recordOf(under, token))?.use?.leases).toHaveLength(1);
+  });
+
+  it('loses none of a hundred simultaneous changes', async () => {
+    const under = await start();
+    const token = await create(under);
+    await claimAs(under, token, 's1');
+    const more = (lease: Lease): Lease => ({ ...lease, bytes: lease.bytes + 1 });
+    const addOne = () =>
+      under.store.update(keyOf(token), (record) => {
+        const use = record?.use && { ...record.use, leases: record.use.leases.map(more) };
+        return { record: record && { ...record, use }, result: undefined };
+      });
+    await Promise.all(Array.from({ length: 100 }, addOne));
+    expect((await recordOf(under, token))?.use?.leases[0]?.bytes).toBe(100);
+  });
+
+  it('keeps a token open while its lease is renewed and for the time of grace, and then no longer', async () => {
+    const under = await start();
+    const token = await create(under);
+    expect(await claimAs(under, token, 's1')).toMatchObject({ kind: 'granted' });
+    for (let passed = 0; passed < 2 * ttl; passed += RENEW_EVERY_MS) {
+      await under.advance(RENEW_EVERY_MS);
+      expect(await renewAs(under, token, 's1')).toBe('renewed');
+    }
+    await releaseAs(under, token, 's1');
+    await under.advance(rules.graceMs / 2);
+    expect(await claimAs(under, token, 's2')).toMatchObject({ kind: 'granted' });
+    await releaseAs(under, token, 's2');
+    await under.advance(rules.graceMs);
+    expect((await claimAs(under, token, 's3')).kind).toBe('not-valid');
+    expect(await under.store.ofVm(7)).toEqual([]);
+  });
+
+  it('closes a token whose host says nothing any more', async () => {
+    const under = await start();
+    const token = await create(under);
+    await claimAs(under, token, 's1');
+    await under.advance(LEASE_MS + rules.graceMs / 2);
+    expect(await recordOf(under, token)).toBeDefined();
+    await under.advance(rules.graceMs / 2);
+    expect((await claimAs(under, token, 's2')).kind).toBe('not-valid');
+  });
+
+  it('honours a time that a change has shortened', async () => {
+    const under = await start();
+    const token = await create(under);
+    const until = under.store.now() + minute;
+    await under.store.update(keyOf(token), (record) => ({
+      record: record && { ...record, keepUntil: until },
+      result: undefined,
+    }));
+    await under.advance(minute);
+    expect(await recordOf(under, token)).toBeUndefined();
+    expect(await under.store.list(10)).toEqual([]);
+  });
+
+  it('finds the tokens of a VM, by their hash, and of no other VM', async () => {
+    const under = await start();
+    const tokens = [await create(under), await create(under)];
+    await create(under, { vmId: 70 });
+    await create(under, { expiresAt: under.store.now() + minute });
+    await under.advance(minute);
+    const found = await under.store.ofVm(7);
+    expect(found.map(({ hash }) => hash).toSorted()).toEqual(tokens.map(hashToken).toSorted());
+    for (const { record } of found) expect(record.grant).toMatchObject({ vmId: 7, user: 'alice' });
+    expect(await under.store.ofVm(71)).toEqual([]);
+    for (const token of tokens) expect(JSON.stringify(found)).not.toContain(token);
+  });
+
+  it('finds what has changed as it is now', async () => {
+    const under = await start();
+    const token = await create(under);
+    await claimAs(under, token, 's1');
+    for (const [one] of [await under.store.ofVm(7), await under.store.list(10)]) {
+      expect(one?.hash).toBe(hashToken(token));
+      expect(one?.record.use?.leases.map(({ session }) => session)).toEqual(['s1']);
+    }
+  });
+
+  it('lists tokens of all VMs, so many as were asked for', async () => {
+    const under = await start();
+    const vmIds = Array.from({ length: 25 }, (_, i) => i);
+    for (const vmId of vmIds) await create(under, { vmId });
+    const all = await under.store.list(100);
+    expect(all.map(({ record }) => record.grant.vmId).toSorted((a, b) => a - b)).toEqual(vmIds);
+    expect(await under.store.list(10)).toHaveLength(10);
+    await under.advance(ttl);
+    expect(await under.store.list(100)).toEqual([]);
+  });
+
+  it('refuses more tokens of a VM than it may have, and counts neither ended nor expired ones', async () => {
+    const under = await start();
+    const one = (vmId: number, expiresAt = under.store.now() + ttl) =>
+      under.store.create(issued(grantNow(under, { vmId, expiresAt })), { maxOfVm: 3, forWebsockify: true });
+    const refused = { code: 'too-many-tokens', oneCode: 0x2000 };
+    const first = await one(7);
+    const used = await one(7);
+    await claimAs(under, used, 's1');
+    await one(7, under.store.now() + minute);
+    await expect(one(7)).rejects.toMatchObject(refused);
+    await one(8);
+    expect(await under.store.ofVm(7)).toHaveLength(3);
+    await revoke(under, first);
+    await one(7);
+    await expect(one(7)).rejects.toMatchObject(refused);
+    await renewAs(under, used, 's1');
+    await under.advance(minute);
+    await one(7);
+    await expect(one(7)).rejects.toMatchObject(refused);
+  });
+
+  it('refuses them when they come at the same time as well', async () => {
+    const under = await start();
+    const record = issued(grantNow(under));
+    const creations = Array.from({ length: 20 }, () =>
+      under.store.create(record, { maxOfVm: 5, forWebsockify: true }),
+    );
+    const results = await Promise.allSettled(creations);
+    expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(5);
+    expect(await under.store.ofVm(7)).toHaveLength(5);
+  });
+
+  it('remembers for an hour and more that a token was ended, and opens it no more', async () => {
+    const under = await start();
+    const token = await create(under);
+    await claimAs(under, token, 's1');
+    expect(await revoke(under, token)).toEqual(['s1']);
+    expect(await revoke(under, token)).toBeUndefined();
+    for (const wait of [0, hour]) {
+      await under.advance(wait);
+      expect(await claimAs(under, token, 's2')).toEqual(notValid('ended'));
+      expect(await renewAs(under, token, 's1')).toBe('revoked');
+      for (const { record } of [...(await under.store.ofVm(7)), ...(await under.store.list(10))])
+        expect(isAlive(record, rules, under.store.now())).toBe(false);
+    }
+  });
+
+  it('lists the living in front of the ended, which take no place from them', async () => {
+    const under = await start();
+    const tokens = await Promise.all(Array.from({ length: 10 }, () => create(under)));
+    for (const token of tokens) await revoke(under, token);
+    const living = await create(under);
+    const listed = await under.store.list(1);
+    expect(listed.map(({ hash }) => hash)).toEqual([hashToken(living)]);
+  });
+
+  it('waits, when it is closed, for what is under way', async () => {
+    const under = await start();
+    const used = await create(under);
+    const settled: string[] = [];
+    const note = (what: string) => () => void settled.push(what);
+    void create(under).then(note('create'), note('create'));
+    void claimAs(under, used, 's1').then(note('claim'), note('claim'));
+    await under.store.close();
+    await new Promise(setImmediate);
+    expect(settled.toSorted()).toEqual(['claim', 'create']);
+  });
+});
+
+describe.each(storeKinds)('a token that is not valid, to the $name store', ({ start }) => {
+  it('takes the same operations whether unknown, forged, expired, used or ended', async () => {
+    const under = await start();
+    const unknown = 'abcdefghijklmnopqrstuvwxy' as Token;
+    const forged = forgedOf(await create(under));
+    const expired = await create(under, { expiresAt: under.store.now() + 1000 });
+    const used = await create(under, { expiresAt: under.store.now() + 3 * hour });
+    const ended = await create(under);
+    await revoke(under, ended);
+    // Kept, but its time of grace is over.
+    const use = { firstAt: under.store.now(), network: '192.0.2.1', leases: [], openUntil: 1 };
+    await under.store.update(keyOf(used), (record) => ({
+      record: record && { ...record, use },
+      result: undefined,
+    }));
+    await under.advance(minute);
+    const counts: Record<string, number | undefined> = {};
+    for (const [kind, token] of Object.entries({ unknown, forged, expired, used, ended })) {
+      const before = await under.operations?.();
+      expect((await claimAs(under, token, 's1')).kind, kind).toBe('not-valid');
+      counts[kind] = before === undefined ? undefined : Number(await under.operations?.()) - before;
+    }
+    expect(new Set(Object.values(counts)).size, JSON.stringify(counts)).toBe(1);
+  });
+});

@@ -1,0 +1,132 @@
+// Issue, with an oned and a store that only note what they were asked. What always holds: nothing is stored before oned
+// has allowed it, and what is stored follows from the settings of that moment.
+import { expect, it } from 'vitest';
+import { createIssue, type IssueSettings } from '../../src/console/issue.ts';
+import { GatewayError } from '../../src/errors.ts';
+import type { SessionString } from '../../src/oned/session-string.ts';
+import type { VmFacts } from '../../src/oned/vm.ts';
+import type { TokenRecord } from '../../src/tokens/record.ts';
+import type { CreateOptions } from '../../src/tokens/store.ts';
+import type { Token } from '../../src/tokens/token.ts';
+
+const none = { use: false, manage: false };
+const runningVm: VmFacts = {
+  ...{ id: 7, uid: 2, gid: 100, state: 3, lcmState: 3, host: 'node1' },
+  permissions: { owner: { use: true, manage: true }, group: none, other: none },
+  graphics: { type: 'VNC', listen: '0.0.0.0', port: '5907', password: 'vnc-secret' },
+};
+const token = 'abcdefghijklmnopqrstuvwxy' as Token;
+const never = new AbortController().signal;
+
+interface World {
+  settings?: Partial<IssueSettings>;
+  vm?: Partial<VmFacts>;
+  user?: { uid: number; gids: number[] };
+  fails?: { at: string; code: 'oned-refused' | 'oned-unreachable' | 'too-many-tokens' };
+}
+
+function world({ settings = {}, vm = {}, user = { uid: 2, gids: [100] }, fails }: World = {}) {
+  const steps: string[] = [];
+  const stored: { record: TokenRecord; options: CreateOptions }[] = [];
+  const step = (name: string) => {
+    steps.push(name);
+    if (fails?.at === name) throw new GatewayError(fails.code);
+  };
+  const issue = createIssue({
+    oned: {
+      vmInfo: async () => {
+        step('vm.info');
+        return { ...runningVm, ...vm };
+      },
+      userInfo: async () => {
+        step('user.info');
+        return { ...user, name: 'alice' };
+      },
+    },
+    store: {
+      now: () => 1_000_000,
+      create: async (record, options) => {
+        step('create');
+        stored.push({ record, options });
+        return token;
+      },
+    },
+    settings: () => ({
+      ...{ ttlMs: 600_000, consolePorts: [{ first: 5900, last: 65535 }], maxTokensPerVm: 256 },
+      ...{ recheck: false, bindClient: false, serverUsers: new Set<string>() },
+      ...settings,
+    }),
+  });
+  return {
+    ...{ steps, stored },
+    issue: (session = 'alice:secret') => issue(session as SessionString, 7, never),
+  };
+}
+
+it('asks oned for the VM as the caller, then stores, then answers', async () => {
+  const { issue, steps, stored } = world();
+  const { token: issuedToken, grant, graphics } = await issue();
+  expect(steps).toEqual(['vm.info', 'create']);
+  expect(issuedToken).toBe(token);
+  expect(graphics).toBe(runningVm.graphics);
+  expect(grant).toEqual({
+    ...{ vmId: 7, target: { host: 'node1', port: 5907 }, user: 'alice', caller: undefined },
+    ...{ issuedAt: 1_000_000, expiresAt: 1_600_000 },
+  });
+  expect(stored).toEqual([
+    { record: { grant, keepUntil: 1_600_000 }, options: { maxOfVm: 256, forWebsockify: true } },
+  ]);
+});
+
+it('writes down neither the session nor the password', async () => {
+  const { issue, stored } = world({ settings: { recheck: true } });
+  await issue();
+  expect(JSON.stringify(stored)).not.toContain('secret');
+});
+
+it('keeps a token from websockify where only the first address may use it', async () => {
+  const { issue, stored } = world({ settings: { bindClient: true, maxTokensPerVm: 3 } });
+  await issue();
+  expect(stored[0]?.options).toEqual({ maxOfVm: 3, forWebsockify: false });
+});
+
+it('names the user for whom a portal logged in', async () => {
+  const { issue } = world({ settings: { serverUsers: new Set(['serveradmin']) } });
+  expect((await issue('serveradmin:bob:secret')).grant.user).toBe('bob');
+  expect((await issue('alice:bob:secret')).grant.user).toBe('alice');
+});
+
+it.each([
+  ['the owner', { uid: 2, gids: [100] }, true],
+  ['an administrator', { uid: 0, gids: [0] }, true],
+  ['somebody whom a rule of the ACL lets in', { uid: 3, gids: [101] }, false],
+])(
+  'with recheck it asks who the caller is after oned has let him in: %s',
+  async (_who, user, byPermission) => {
+    const { issue, steps } = world({ settings: { recheck: true }, user });
+    expect((await issue()).grant.caller).toEqual({ ...user, byPermission });
+    expect(steps).toEqual(['vm.info', 'user.info', 'create']);
+  },
+);
+
+it.each<[string, World, string, string[]]>([
+  ['oned refuses', { fails: { at: 'vm.info', code: 'oned-refused' } }, 'oned-refused', ['vm.info']],
+  ['the VM does not run', { vm: { state: 8 } }, 'wrong-state', ['vm.info']],
+  [
+    'oned does not say who the caller is',
+    { fails: { at: 'user.info', code: 'oned-unreachable' } },
+    'oned-unreachable',
+    ['vm.info', 'user.info'],
+  ],
+  [
+    'the store has enough of them',
+    { fails: { at: 'create', code: 'too-many-tokens' } },
+    'too-many-tokens',
+    ['vm.info', 'user.info', 'create'],
+  ],
+])('ends where %s', async (_what, parts, code, steps) => {
+  const asked = world({ settings: { recheck: true }, ...parts });
+  await expect(asked.issue()).rejects.toMatchObject({ code });
+  expect(asked.steps).toEqual(steps);
+  expect(asked.stored).toEqual([]);
+});

@@ -1,0 +1,487 @@
+// VMs are looked at again, with a real client, a store, and an oned that changes its VMs meanwhile. What always holds:
+// what oned says of a VM ends its consoles and their tokens, on all hosts; that it cannot be asked ends nothing.
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { SessionEndings } from '../../src/console/endings.ts';
+import { Recheck, type RecheckSettings } from '../../src/console/recheck.ts';
+import { SessionRegistry } from '../../src/console/sessions.ts';
+import { GatewayError } from '../../src/errors.ts';
+import { OnedClient } from '../../src/oned/client.ts';
+import type { SessionString } from '../../src/oned/session-string.ts';
+import type { BusMessage } from '../../src/tokens/bus.ts';
+import type { Caller, Grant } from '../../src/tokens/grant.ts';
+import { MemoryTokenStore } from '../../src/tokens/memory-store.ts';
+import type { SessionId } from '../../src/tokens/record.ts';
+import { claim, issued, type TokenRules } from '../../src/tokens/rules.ts';
+import { hashToken, type TokenHash } from '../../src/tokens/token.ts';
+import { atEnd } from '../support/lifetime.ts';
+import { startTestOned, type TestOned } from '../support/oned.ts';
+import { waitFor } from '../support/wait.ts';
+
+const service = 'console:service' as SessionString;
+const never = new AbortController().signal;
+const rules: TokenRules = { graceMs: 60_000, maxAgeMs: undefined, sessions: 'shared', bindClient: false };
+const target = { host: 'node1', port: 5901 };
+const alice: Caller = { uid: 2, gids: [1], byPermission: true };
+
+interface Ended {
+  readonly session: string;
+  readonly code: number;
+}
+
+/** All parts that a look has to do with; the browser's side only notes what it is told. */
+function setUp(oned: TestOned, changed: Partial<RecheckSettings> = {}, timeoutMs = 20_000) {
+  const settings = {
+    ...{ serviceSession: service as SessionString | undefined, intervalMs: 60_000, rules },
+    consolePorts: [{ first: 5900, last: 65535 }],
+    ...changed,
+  };
+  const limits = () => ({ perVm: 1e6, perUser: 1e6, perAddress: 1e6, perHost: 1e6 });
+  const sessions = new SessionRegistry({ limits, isExempt: () => false });
+  const published: BusMessage[] = [];
+  const bus = { publish: (message: BusMessage) => void published.push(message), subscribe: () => {} };
+  const store = new MemoryTokenStore({ now: () => 1_000_000 });
+  const ended: Ended[] = [];
+  const place = {
+    end: (session: SessionId, code: number) => void ended.push({ session, code }),
+    probe: () => Promise.resolve(true),
+    traffic: () => Promise.resolve(new Map<SessionId, number>()),
+  };
+  const lines: { level: string; [field: string]: unknown }[] = [];
+  const note = (level: string) => (fields: object) => void lines.push({ level, ...fields });
+  const clock = { now: 0, random: 0.5, draws: 0 };
+  const client = new OnedClient(() => ({ url: oned.url, timeoutMs, connections: 4 }));
+  const recheck = new Recheck({
+    ...{ oned: client, store, sessions, connectLookMs: 1_000 },
+    endings: new SessionEndings(sessions, bus),
+    logger: { info: note('info'), warn: note('warn') } as never,
+    settings: () => settings,
+    now: () => clock.now,
+    random: () => {
+      clock.draws++;
+      return clock.random;
+    },
+  });
+  atEnd(() => recheck.stop());
+  let count = 0;
+
+  /** A token that was just issued. */
+  const issue = async (vmId: number, caller?: Caller) => {
+    const grant: Grant = { vmId, target, user: 'alice', caller, issuedAt: 0, expiresAt: 2_000_000 };
+    const options = { maxOfVm: 1e6, forWebsockify: false };
+    const hash = hashToken(await store.create(issued(grant), options));
+    return { grant, hash };
+  };
+  /** Somebody on its console; elsewhere: on another host. */
+  const join = async ({ grant, hash }: { grant: Grant; hash: TokenHash }, elsewhere = false) => {
+    const id = `s${++count}` as SessionId;
+    const client = '192.0.2.1';
+    await store.update({ hash }, (record, now) => claim(record, { session: id, client }, rules, now));
+    if (!elsewhere) {
+      sessions.add({ ...{ id, hash, grant, client, place }, since: 0, endsAt: undefined, ref: 'R' });
+    }
+    return id;
+  };
+  const open = async (vmId: number, caller?: Caller) => join(await issue(vmId, caller));
+  const endingOf = (hash: TokenHash) =>
+    store.update({ hash }, (record) => ({ record, result: record?.ended ?? 'alive' }));
+  return { recheck, settings, issue, join, open, endingOf, ended, published, lines, clock, sessions, store };
+}
+
+let oned: TestOned;
+
+beforeEach(async () => {
+  oned = await startTestOned();
+  oned.answer(1, { vm: { id: 1, uid: 2, gid: 1, hosts: ['node1'], graphics: { PORT: 5901 } } });
+});
+
+const asked = () => oned.calls.map(({ method, vmId, ids }) => [method, vmId || ids.length]);
+const states = (state: number, lcmState = 0) => ({ state, lcmState });
+
+describe('at connect', () => {
+  it('without service_auth the grant is as it was stored, and nobody is asked', async () => {
+    const { recheck, issue, lines } = setUp(oned, { serviceSession: undefined });
+    const { grant, hash } = await issue(99);
+    expect(await recheck.atConnect(grant, { hash })).toBe(grant);
+    expect([oned.calls, lines]).toEqual([[], []]);
+  });
+
+  it('the VM is asked for as the service, in no queue but the callers’', async () => {
+    const { recheck, issue } = setUp(oned);
+    const { grant, hash } = await issue(1);
+    expect(await recheck.atConnect(grant, { hash })).toEqual(grant);
+    expect(oned.calls.at(-1)).toMatchObject({ method: 'one.vm.info', session: service, vmId: 1 });
+  });
+
+  it('the grant follows the VM to its present host and port', async () => {
+    const { recheck, issue, endingOf } = setUp(oned);
+    const { grant, hash } = await issue(1);
+    oned.changeVm(1, { hosts: ['node1', 'node2'], graphics: { PORT: 5999 } });
+    const present = { ...grant, target: { host: 'node2', port: 5999 } };
+    expect(await recheck.atConnect(grant, { hash })).toEqual(present);
+    expect(await endingOf(hash)).toBe('alive');
+  });
+
+  it.each([
+    ['is in a state in between (BOOT_MIGRATE)', { lcmState: 35, hosts: ['node1', 'node2'] }, 'node2'],
+    ['is in a state of a later OpenNebula', { lcmState: 99, hosts: ['node2'] }, 'node2'],
+    ['is shutting down', { lcmState: 12 }, 'node1'],
+    // HOSTNAME is where it goes to; QEMU is still where it came from.
+    ['is in a live migration', { lcmState: 4, hosts: ['node1', 'node2'] }, 'node1'],
+    ['is in a live migration, and not his', { lcmState: 4, uid: 9, gid: 9, hosts: ['node9'] }, 'node1'],
+    ['is in a live migration, to a port not allowed', { lcmState: 4, graphics: { PORT: 22 } }, 'node1'],
+  ])('a VM that %s ends nothing', async (_what, changes, host) => {
+    const { recheck, issue, endingOf } = setUp(oned);
+    const { grant, hash } = await issue(1, alice);
+    oned.changeVm(1, changes);
+    expect((await recheck.atConnect(grant, { hash })).target).toEqual({ host, port: 5901 });
+    expect(await endingOf(hash)).toBe('alive');
+  });
+
+  it.each([
+    ['is powered off', states(8), /STATE:8 LCM_STATE:0/],
+    ['is stopped', states(4), /STATE:4/],
+    ['is suspended', states(5), /STATE:5/],
+    ['is undeployed', states(9), /STATE:9/],
+    ['is done', states(6), /STATE:6/],
+    ['is powered off and being resized', states(3, 63), /STATE:3 LCM_STATE:63/],
+    ['has no VNC console any more', { graphics: { TYPE: 'SPICE' } }, /'SPICE' but 'VNC' expected/],
+    ['has a port that is not allowed', { graphics: { PORT: 22 } }, /'22' is not in console_ports/],
+    ['has a host of odd characters', { hosts: ['a b'] }, /characters that are not accepted/],
+    ['has another owner', { uid: 3 }, /no USE/],
+    ['gives its owner nothing', { permissions: '-m-------' }, /no USE/],
+  ])('a VM that %s is refused, and the token is dead', async (_what, changes, why) => {
+    const { recheck, issue, endingOf, lines } = setUp(oned);
+    const { grant, hash } = await issue(1, alice);
+    oned.changeVm(1, changes);
+    const refused = await recheck.atConnect(grant, { hash }).catch((error: unknown) => error);
+    expect(refused).toBeInstanceOf(GatewayError);
+    expect(refused).toMatchObject({ code: 'token-not-valid', detail: expect.stringMatching(why) });
+    // One sentence for all tokens that do not open.
+    expect((refused as GatewayError).publicText).toBe(new GatewayError('token-not-valid').publicText);
+    expect(await endingOf(hash)).toBe('vm-gone');
+    expect(lines).toMatchObject([{ level: 'info', vm: 1, user: 'alice' }]);
+  });
+
+  it('a VM that is gone is refused, and the sessions that the token still has end on all hosts', async () => {
+    const { recheck, issue, join, ended, endingOf, published } = setUp(oned);
+    const token = await issue(1);
+    const [here, there] = [await join(token), await join(token, true)];
+    oned.removeVm(1);
+    const refused = recheck.atConnect(token.grant, { hash: token.hash });
+    await expect(refused).rejects.toMatchObject({ code: 'token-not-valid' });
+    expect(await endingOf(token.hash)).toBe('vm-gone');
+    expect(ended).toEqual([{ session: here, code: 4004 }]);
+    expect(published).toEqual([{ type: 'end', sessions: [there], why: 'vm-gone' }]);
+  });
+
+  it.each<[string, Caller | undefined]>([
+    ['nobody looked who he was', undefined],
+    ['a rule of the ACL gave it to him', { ...alice, byPermission: false }],
+    ['he is of the group oneadmin', { ...alice, gids: [1, 0] }],
+  ])('a VM of another owner stays his where %s', async (_why, caller) => {
+    const { recheck, issue, endingOf } = setUp(oned);
+    const { grant, hash } = await issue(1, caller);
+    oned.changeVm(1, { uid: 3, gid: 3 });
+    expect(await recheck.atConnect(grant, { hash })).toEqual(grant);
+    expect(await endingOf(hash)).toBe('alive');
+  });
+
+  it.each<[string, Parameters<TestOned['answer']>[1], string]>([
+    ['does not know the service', { error: 'No login', code: 0x0100 }, 'oned-refused'],
+    ['does not show the VM to the service', { error: 'Not USE', code: 0x0200 }, 'oned-refused'],
+    ['is broken inside', { error: 'Internal', code: 0x2000 }, 'oned-refused'],
+    ['makes no sense', { value: '<VM/>' }, 'oned-nonsense'],
+    ['hangs up', 'hang-up', 'oned-unreachable'],
+    ['hangs', 'hang', 'oned-timeout'],
+  ])('an oned that %s ends nothing, and it is told once', async (_what, answer, code) => {
+    const { recheck, issue, endingOf, lines, clock } = setUp(oned);
+    const { grant, hash } = await issue(1, alice);
+    oned.answer(1, answer);
+    const first = [recheck.atConnect(grant, { hash }), recheck.atConnect(grant, { hash })];
+    for (const present of first) expect(await present).toBe(grant);
+    expect(await endingOf(hash)).toBe('alive');
+    expect(lines).toMatchObject([{ level: 'warn', code }]);
+    expect(JSON.stringify(lines)).not.toContain(service);
+    clock.now += 60_000;
+    await recheck.atConnect(grant, { hash });
+    expect(lines).toHaveLength(2);
+  });
+
+  it('an oned that hangs does not keep the browser waiting for all of oned_timeout', async () => {
+    const { recheck, issue, lines } = setUp(oned);
+    const { grant, hash } = await issue(1);
+    oned.answer(1, 'hang');
+    await recheck.atConnect(grant, { hash });
+    expect(lines).toMatchObject([{ reason: 'no answer from oned within 1 s, while a browser waits' }]);
+  });
+
+  it('an oned that is not there ends nothing', async () => {
+    await oned.stop();
+    const { recheck, issue, endingOf } = setUp(oned);
+    const { grant, hash } = await issue(1);
+    expect(await recheck.atConnect(grant, { hash })).toBe(grant);
+    expect(await endingOf(hash)).toBe('alive');
+  });
+
+  it('a store that cannot be reached is told as such', async () => {
+    const { recheck, issue, store } = setUp(oned);
+    const { grant, hash } = await issue(1);
+    oned.removeVm(1);
+    vi.spyOn(store, 'update').mockRejectedValue(new GatewayError('store-unavailable'));
+    await expect(recheck.atConnect(grant, { hash })).rejects.toMatchObject({ code: 'store-unavailable' });
+  });
+});
+
+describe('a look at all VMs with live sessions', () => {
+  it('asks for each once, and for no others', async () => {
+    const { recheck, open } = setUp(oned);
+    oned.answer(2, { vm: { id: 2 } });
+    oned.answer(3, { vm: { id: 3 } });
+    for (const vmId of [1, 1, 2]) await open(vmId);
+    await recheck.checkNow(never);
+    expect(oned.calls).toHaveLength(1);
+    const [{ method, session, ids }] = oned.calls as [TestOned['calls'][number]];
+    expect([method, session, ids.toSorted()]).toEqual(['one.vmpool.infoset', service, [1, 2]]);
+  });
+
+  it.each([
+    ['without service_auth', undefined, 1],
+    ['without sessions', service, 0],
+  ])('%s asks nobody', async (_what, serviceSession, count) => {
+    const { recheck, open, lines } = setUp(oned, { serviceSession });
+    for (let one = 0; one < count; one++) await open(1);
+    await recheck.checkNow(never);
+    expect([oned.calls, lines]).toEqual([[], []]);
+  });
+
+  it.each([
+    ['runs', {}],
+    ['is in a state in between', { lcmState: 8 }],
+    ['is in a live migration', { lcmState: 4, uid: 9, permissions: '---------' }],
+    ['has moved', { hosts: ['node1', 'node2'], graphics: { PORT: 5999 } }],
+    ['shuts down', { lcmState: 18 }],
+    ['will have another console after its next start', { graphics: { TYPE: 'SPICE' } }],
+  ])('leaves sessions of a VM alone that %s', async (_what, changes) => {
+    const { recheck, issue, join, ended, endingOf, published } = setUp(oned);
+    const token = await issue(1, alice);
+    await join(token);
+    oned.changeVm(1, changes);
+    await recheck.checkNow(never);
+    expect(oned.calls).toHaveLength(1);
+    expect([ended, published, await endingOf(token.hash)]).toEqual([[], [], 'alive']);
+  });
+
+  it.each([
+    ['is powered off', states(8)],
+    ['is stopped', states(4)],
+    ['is suspended', states(5)],
+    ['is done', states(6)],
+    ['is deleted', states(3, 23)],
+    ['is no longer the user’s', { uid: 3, gid: 3 }],
+  ])('ends the sessions of a VM that %s, here and elsewhere, and the token', async (_what, changes) => {
+    const { recheck, issue, join, open, ended, endingOf, published } = setUp(oned);
+    oned.answer(2, { vm: { id: 2, uid: 2, gid: 1 } });
+    const token = await issue(1, alice);
+    const here = [await join(token), await join(token)];
+    const there = await join(token, true);
+    await open(2, alice);
+    oned.changeVm(1, changes);
+    await recheck.checkNow(never);
+    expect(ended).toEqual(here.map((session) => ({ session, code: 4004 })));
+    expect(published).toEqual([{ type: 'end', sessions: [there], why: 'vm-gone' }]);
+    expect(await endingOf(token.hash)).toBe('vm-gone');
+  });
+
+  it('ends for those alone whose rights are gone', async () => {
+    const { recheck, open, ended } = setUp(oned);
+    const group: Caller = { uid: 5, gids: [1], byPermission: true };
+    const sessions = [
+      await open(1, alice),
+      await open(1, group),
+      await open(1, { ...group, byPermission: false }),
+    ];
+    oned.changeVm(1, { permissions: 'um-------' });
+    await recheck.checkNow(never);
+    expect(ended.map(({ session }) => session)).toEqual([sessions[1]]);
+  });
+
+  it('knows a VM as gone only when oned says so of it alone', async () => {
+    const { recheck, open, ended } = setUp(oned);
+    const [gone, hidden] = [await open(71), await open(72)];
+    oned.answer(72, { error: 'Not authorized to perform USE VM [72].', code: 0x0200 });
+    await recheck.checkNow(never);
+    expect(ended.map(({ session }) => session)).toEqual([gone]);
+    expect(hidden).not.toBe(gone);
+    expect(asked().toSorted()).toEqual([
+      ['one.vm.info', 71],
+      ['one.vm.info', 72],
+      ['one.vmpool.infoset', 2],
+    ]);
+  });
+
+  it('asks for many in groups of 200', async () => {
+    const { recheck, open, ended } = setUp(oned);
+    const ids = Array.from({ length: 450 }, (_none, index) => 1000 + index);
+    for (const id of ids) {
+      oned.answer(id, { vm: { id, ...(id % 150 === 0 ? states(8) : {}) } });
+      await open(id);
+    }
+    await recheck.checkNow(never);
+    expect(oned.calls.map(({ ids: group }) => group.length)).toEqual([200, 200, 50]);
+    expect(new Set(oned.calls.flatMap(({ ids: group }) => group))).toEqual(new Set(ids));
+    expect(ended).toHaveLength(ids.filter((id) => id % 150 === 0).length);
+  });
+
+  it.each([
+    ['holds a control character', { value: '<VM><NAME>\x01</NAME></VM>' }],
+    ['is longer than a reply may be', { value: `<VM><ID>50</ID>${'x'.repeat(5_000_000)}</VM>` }],
+    ['has no permissions', { value: '<VM><ID>50</ID></VM>' }],
+  ])('is not kept from the other VMs by one that %s', async (_what, answer) => {
+    const { recheck, open, ended } = setUp(oned);
+    const ids = [50, 51, 52, 53, 54, 55, 56, 57];
+    for (const id of ids) {
+      oned.answer(id, { vm: { id, ...states(8) } });
+      await open(id);
+    }
+    oned.answer(50, answer);
+    await recheck.checkNow(never);
+    expect(ended).toHaveLength(ids.length - 1);
+  });
+
+  it('gives up soon where nothing that oned says makes sense', async () => {
+    const { recheck, open, ended } = setUp(oned);
+    for (let id = 1000; id < 1400; id++) await open(id);
+    oned.answerMethod('one.vmpool.infoset', { value: 'OK' });
+    await recheck.checkNow(never);
+    expect(ended).toEqual([]);
+    expect(oned.calls.length).toBeLessThan(70);
+  });
+
+  it.each<[string, Parameters<TestOned['answerMethod']>[1], string]>([
+    ['does not know the service', { error: 'No login', code: 0x0100 }, 'oned-refused'],
+    ['says that there are no VMs at all', { error: 'None', code: 0x0400 }, 'oned-refused'],
+    ['hangs up', 'hang-up', 'oned-unreachable'],
+    ['hangs', 'hang', 'oned-timeout'],
+  ])('ends nothing where oned %s', async (_what, answer, code) => {
+    const { recheck, open, ended, lines } = setUp(oned, {}, answer === 'hang' ? 500 : undefined);
+    for (let id = 1000; id < 1400; id++) await open(id);
+    oned.answerMethod('one.vmpool.infoset', answer);
+    await recheck.checkNow(never);
+    expect([ended, oned.calls.length]).toEqual([[], 1]);
+    expect(lines).toMatchObject([{ level: 'warn', code }]);
+  });
+
+  it('ends sessions also where the store cannot be reached', async () => {
+    const { recheck, open, ended, store, lines } = setUp(oned);
+    const session = await open(1);
+    oned.removeVm(1);
+    vi.spyOn(store, 'update').mockRejectedValue(new GatewayError('store-unavailable'));
+    await recheck.checkNow(never);
+    expect(ended).toEqual([{ session, code: 4004 }]);
+    expect(lines).toMatchObject([{ level: 'warn', code: 'store-unavailable' }]);
+  });
+
+  it('ends sessions also whose token the store has forgotten', async () => {
+    const { recheck, sessions, join, ended } = setUp(oned);
+    const grant: Grant = { vmId: 71, target, user: 'alice', issuedAt: 0, expiresAt: 1 };
+    const session = await join({ grant, hash: 'f'.repeat(64) as TokenHash });
+    expect(sessions.size).toBe(1);
+    await recheck.checkNow(never);
+    expect(ended).toEqual([{ session, code: 4004 }]);
+  });
+
+  it('ends with its signal, and says nothing of that', async () => {
+    const { recheck, open, ended, lines } = setUp(oned);
+    await open(1);
+    oned.answerMethod('one.vmpool.infoset', 'hang');
+    const gone = new AbortController();
+    const check = recheck.checkNow(gone.signal);
+    await waitFor(() => oned.active() === 1, { what: 'the question at oned' });
+    gone.abort();
+    await check;
+    expect([ended, lines]).toEqual([[], []]);
+  });
+});
+
+describe('from time to time', () => {
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  /** Lets so much time pass, in steps in which the timers are seen to. */
+  const pass = (clock: { now: number }, ms: number) => {
+    clock.now += ms;
+    vi.advanceTimersByTime(1_000);
+  };
+
+  it.each([
+    [0, 48_000],
+    [0.5, 60_000],
+    [1, 72_000],
+  ])('with the luck of %d the next look is after %d ms of an interval of a minute', async (random, due) => {
+    const { recheck, open, clock } = setUp(oned);
+    clock.random = random;
+    await open(1);
+    recheck.start();
+    for (const looks of [1, 2]) {
+      pass(clock, due - 1);
+      expect(oned.calls).toHaveLength(looks - 1);
+      pass(clock, 1);
+      await waitFor(() => oned.calls.length === looks, { what: `look ${looks}` });
+      // One draw at the start, and one after each look: with a single VM there is nothing to shuffle.
+      await waitFor(() => clock.draws === looks + 1, { what: `the end of look ${looks}` });
+      expect(oned.calls).toHaveLength(looks);
+    }
+  });
+
+  it('a look ends what there is to end', async () => {
+    const { recheck, open, clock, ended } = setUp(oned);
+    const session = await open(1);
+    oned.changeVm(1, states(8));
+    recheck.start();
+    pass(clock, 60_000);
+    await waitFor(() => ended.length > 0, { what: 'the end of the session' });
+    expect(ended).toEqual([{ session, code: 4004 }]);
+  });
+
+  it('a new interval counts at once', async () => {
+    const { recheck, open, clock, settings } = setUp(oned, { intervalMs: 86_400_000 });
+    await open(1);
+    recheck.start();
+    pass(clock, 30_000);
+    expect(oned.calls).toHaveLength(0);
+    settings.intervalMs = 10_000;
+    pass(clock, 0);
+    await waitFor(() => oned.calls.length === 1, { what: 'the look' });
+  });
+
+  it('there are no two looks at a time', async () => {
+    const { recheck, open, clock } = setUp(oned);
+    await open(1);
+    oned.answerMethod('one.vmpool.infoset', 'hang');
+    recheck.start();
+    pass(clock, 60_000);
+    await waitFor(() => oned.active() === 1, { what: 'the first look' });
+    pass(clock, 60_000);
+    pass(clock, 60_000);
+    expect(recheck.checkNow(never)).toBe(recheck.checkNow(never));
+    expect(oned.calls).toHaveLength(1);
+    await recheck.stop();
+  });
+
+  it('nothing is looked at after the end, and a look under way is given up', async () => {
+    const { recheck, open, clock, ended } = setUp(oned);
+    await open(1);
+    oned.answerMethod('one.vmpool.infoset', 'hang');
+    recheck.start();
+    pass(clock, 60_000);
+    await waitFor(() => oned.active() === 1, { what: 'the look' });
+    await recheck.stop();
+    await waitFor(() => oned.active() === 0, { what: 'the end of the question' });
+    pass(clock, 600_000);
+    expect([oned.calls.length, ended]).toEqual([1, []]);
+  });
+});

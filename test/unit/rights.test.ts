@@ -1,0 +1,106 @@
+// Who a user is, and what the bits of a VM let him do. What always holds: any class that he belongs to is enough, and
+// what stands beside his name in oned's answer, hashes and login tokens, is not taken over.
+import { describe, expect, it } from 'vitest';
+import { isOneadmin, mayManage, mayUse } from '../../src/console/rights.ts';
+import { parseUser } from '../../src/oned/user.ts';
+import { parseVm } from '../../src/oned/vm.ts';
+import { readGolden } from '../support/oned.ts';
+import { vmXml } from '../support/vm.ts';
+
+/** Of user 2 and group 100. */
+const vm = (permissions: string) => parseVm(vmXml({ id: 1, uid: 2, gid: 100, permissions }));
+
+const users = {
+  owner: { uid: 2, gids: [1] },
+  'owner in the group': { uid: 2, gids: [1, 100] },
+  member: { uid: 3, gids: [100] },
+  'member by the second group': { uid: 3, gids: [1, 100] },
+  other: { uid: 4, gids: [1] },
+  'other in no group': { uid: 4, gids: [] },
+  'the user whose id is the group’s': { uid: 100, gids: [2] },
+  oneadmin: { uid: 0, gids: [0] },
+  'user 0 in other groups': { uid: 0, gids: [1] },
+  'member of oneadmin': { uid: 5, gids: [1, 0] },
+};
+
+const nobody: (keyof typeof users)[] = [];
+const admins: (keyof typeof users)[] = ['oneadmin', 'user 0 in other groups', 'member of oneadmin'];
+const owners: (keyof typeof users)[] = ['owner', 'owner in the group'];
+const members: (keyof typeof users)[] = ['owner in the group', 'member', 'member by the second group'];
+const everybody = Object.keys(users) as (keyof typeof users)[];
+
+describe('a VM of user 2 and group 100', () => {
+  it.each([
+    ['---------', nobody, nobody],
+    ['u--------', owners, nobody],
+    ['-m-------', nobody, owners],
+    ['um-------', owners, owners],
+    ['---u-----', members, nobody],
+    ['----m----', nobody, members],
+    ['u--u-----', [...owners, ...members], nobody],
+    ['u---m----', owners, members],
+    ['------u--', everybody, nobody],
+    ['-------m-', nobody, everybody],
+    ['--a--a--a', nobody, nobody],
+    ['umaumauma', everybody, everybody],
+  ])('with %s', (permissions, using, managing) => {
+    const allowed = (may: typeof mayUse) => everybody.filter((name) => may(vm(permissions), users[name]));
+    const expected = (...names: string[]) => everybody.filter((name) => [...names, ...admins].includes(name));
+    expect(allowed(mayUse)).toEqual(expected(...using));
+    expect(allowed(mayManage)).toEqual(expected(...managing));
+  });
+
+  it('has the administrators of the cloud as such', () => {
+    expect(everybody.filter((name) => isOneadmin(users[name]))).toEqual(admins);
+  });
+});
+
+const user = (parts: string) => `<USER>${parts}</USER>`;
+const alice = '<ID>2</ID><GID>1</GID><GROUPS><ID>1</ID></GROUPS><NAME>alice</NAME>';
+
+/** The document inside a recorded reply. */
+function recorded(name: string): string {
+  const value = /<string>([\s\S]*)<\/string>/.exec(readGolden(`oned/${name}.response`).toString('utf8'))?.[1];
+  return (value ?? '').replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&amp;', '&');
+}
+
+describe('the user', () => {
+  it.each([
+    ['one.user.info.alice-self', { uid: 2, name: 'alice', gids: [1] }],
+    ['one.user.info.oneadmin-self', { uid: 0, name: 'oneadmin', gids: [0] }],
+  ])('as recorded (%s) is who he is, and nothing else is taken over', (golden, facts) => {
+    expect(parseUser(recorded(golden))).toEqual(facts);
+  });
+
+  it.each([
+    ['<GID>1</GID><GROUPS><ID>1</ID><ID>100</ID></GROUPS>', [1, 100]],
+    ['<GID>100</GID><GROUPS><ID>1</ID><ID>100</ID></GROUPS>', [100, 1]],
+    ['<GID>100</GID><GROUPS></GROUPS>', [100]],
+    ['<GID>100</GID>', [100]],
+    [`<GID>0</GID><GROUPS>${'<ID>1</ID>'.repeat(5000)}</GROUPS>`, [0, 1]],
+  ])('of %.60s has his primary group first, and each once', (groups, gids) => {
+    expect(parseUser(user(`<ID>2</ID>${groups}<NAME>alice</NAME>`)).gids).toEqual(gids);
+  });
+
+  it('of thousands of groups has a thousand', () => {
+    const groups = Array.from({ length: 5000 }, (_none, gid) => `<ID>${gid + 1}</ID>`).join('');
+    const xml = user(`<ID>2</ID><GID>1</GID><GROUPS>${groups}</GROUPS><NAME>alice</NAME>`);
+    expect(parseUser(xml).gids).toHaveLength(1000);
+  });
+
+  it.each([
+    ['nothing', ''],
+    ['another element', `<VM>${alice}</VM>`],
+    ['half a document', user(alice).slice(0, -5)],
+    ['no ID', user(alice.replace('<ID>2</ID>', ''))],
+    ['an ID that is no number', user(alice.replace('<ID>2</ID>', '<ID>x</ID>'))],
+    ['a negative ID', user(alice.replace('<ID>2</ID>', '<ID>-1</ID>'))],
+    ['no GID', user(alice.replace('<GID>1</GID>', ''))],
+    ['a group that is no number', user(alice.replace('<GROUPS><ID>1', '<GROUPS><ID>x'))],
+    ['no NAME', user(alice.replace('<NAME>alice</NAME>', ''))],
+    ['an empty NAME', user(alice.replace('alice', ''))],
+    ['a NAME without an end', user(alice.replace('alice', 'x'.repeat(300)))],
+  ])('is nonsense with %s', (_what, xml) => {
+    expect(() => parseUser(xml)).toThrow(expect.objectContaining({ code: 'oned-nonsense' }));
+  });
+});
