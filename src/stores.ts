@@ -3,14 +3,14 @@ import type { Loaded } from './config/load.js';
 import type { Settings } from './config/options.js';
 import type { TokenStoreName } from './config/types.js';
 import type { Logger } from './log.js';
-import { FileTokenStore } from './tokens/file-store.js';
-import { MemoryTokenStore } from './tokens/memory-store.js';
-import { RedisTokenStore } from './tokens/redis-store.js';
-import { parseRedisUrl } from './tokens/redis-url.js';
-import { SealedTokenStore } from './tokens/sealed-store.js';
+import { FileTokenStore } from './tokens/file/store.js';
+import { MemoryTokenStore } from './tokens/memory/store.js';
+import { RedisTokenStore } from './tokens/redis/store.js';
+import { parseRedisUrl } from './tokens/redis/url.js';
+import { SealedTokenStore } from './tokens/sealed/store.js';
 import { steadyClock } from './tokens/steady-clock.js';
 import type { TokenStore } from './tokens/store.js';
-import { TokenFiles } from './tokens/token-files.js';
+import { TokenFiles } from './tokens/file/token-files.js';
 
 interface StoreParts {
   readonly loaded: Loaded;

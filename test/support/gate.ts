@@ -10,7 +10,7 @@ import { Upkeep } from '../../src/console/upkeep.ts';
 import { GatewayError } from '../../src/errors.ts';
 import { type BusMessage, noBus, type SessionBus } from '../../src/tokens/bus.ts';
 import type { Grant } from '../../src/tokens/grant.ts';
-import { MemoryTokenStore } from '../../src/tokens/memory-store.ts';
+import { MemoryTokenStore } from '../../src/tokens/memory/store.ts';
 import type { SessionId } from '../../src/tokens/record.ts';
 import { issued, presentLeases } from '../../src/tokens/rules.ts';
 import type { Change, CreateOptions, TokenKey, TokenStore } from '../../src/tokens/store.ts';

@@ -1,11 +1,11 @@
 // noVNC 1.7 itself (the package, not Debian's) in a page of ours, and the WebSocket behind it: a small relay to a VNC
 // server without a password, which notes the browser's bytes and can put filters between.
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { dirname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { readFile } from 'node:fs/promises';
 import type { Browser, Page } from 'playwright-core';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { ClientFilter } from '../../src/rfb/client-filter.ts';
@@ -24,6 +24,14 @@ const html = `<!doctype html><meta charset="utf-8"><title>noVNC</title>
 <style>body { margin: 0 } #screen { width: 700px; height: 500px }</style><div id="screen"></div>
 <script type="module">
   import RFB from '/novnc/core/rfb.js';
+  globalThis.calls = {};
+  for (const [name, write] of Object.entries(RFB.messages)) {
+    if (name.startsWith('_')) continue;
+    RFB.messages[name] = (...args) => {
+      globalThis.calls[name] = (globalThis.calls[name] ?? 0) + 1;
+      write(...args);
+    };
+  }
   const rfb = new RFB(document.getElementById('screen'), location.href.replace('http', 'ws'));
   globalThis.rfb = rfb;
   globalThis.clipboards = [];
@@ -41,6 +49,8 @@ export interface Viewed {
   passed(): Buffer;
   /** What the server sent from ServerInit on, before any filter. */
   received(): Buffer;
+  /** How many messages noVNC wrote, by the name of what writes them in its core/rfb.js. */
+  calls(): Promise<Record<string, number>>;
   /** Texts that noVNC got from the VM. */
   clipboards(): Promise<string[]>;
   /** What a filter threw. */
@@ -67,7 +77,8 @@ export async function viewWithNoVnc(
     const toTarget = connect(target);
     const serverFilter = rules && !mayTakeFromVm(rules) ? new ServerFilter() : undefined;
     const clientFilter =
-      rules && new ClientFilter({ ...rules, pixelFormatSet: (format) => serverFilter?.setPixelFormat(format) });
+      rules &&
+      new ClientFilter({ ...rules, pixelFormatSet: (format) => serverFilter?.setPixelFormat(format) });
     const guarded = (act: () => void) => {
       try {
         act();
@@ -80,15 +91,19 @@ export async function viewWithNoVnc(
     const fromBrowser = afterHandshake(CLIENT_HANDSHAKE_BYTES, (bytes) => {
       sent.push(bytes);
       const out = clientFilter?.push(bytes) ?? [bytes];
-      passed.push(...out);
-      for (const piece of out) toTarget.write(piece);
+      for (const piece of out) {
+        passed.push(piece);
+        toTarget.write(piece);
+      }
     });
     const fromTarget = afterHandshake(SERVER_HANDSHAKE_BYTES, (bytes) => {
       received.push(Buffer.from(bytes));
       const end = serverFilter?.keep(bytes, 0, bytes.length) ?? bytes.length;
       if (end > 0) socket.send(bytes.subarray(0, end));
     });
-    socket.on('message', (data) => guarded(() => fromBrowser(data as Buffer, (bytes) => toTarget.write(bytes))));
+    socket.on('message', (data) =>
+      guarded(() => fromBrowser(data as Buffer, (bytes) => toTarget.write(bytes))),
+    );
     toTarget.on('data', (data) => guarded(() => fromTarget(data, (bytes) => socket.send(bytes))));
     endTogether(socket, toTarget);
   });
@@ -102,12 +117,15 @@ export async function viewWithNoVnc(
   });
   const { page } = await openTab(browser, { viewport: { width: 720, height: 520 } });
   await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
-  await waitFor(async () => (await page.evaluate('globalThis.state')) === 'connected', { what: 'noVNC to connect' });
+  await waitFor(async () => (await page.evaluate('globalThis.state')) === 'connected', {
+    what: 'noVNC to connect',
+  });
   return {
     page,
     sent: () => Buffer.concat(sent),
     passed: () => Buffer.concat(passed),
     received: () => Buffer.concat(received),
+    calls: () => page.evaluate('globalThis.calls') as Promise<Record<string, number>>,
     clipboards: () => page.evaluate('globalThis.clipboards') as Promise<string[]>,
     violation: () => violation,
   };

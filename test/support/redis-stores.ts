@@ -2,8 +2,8 @@
 import { pino } from 'pino';
 import type { Grant } from '../../src/tokens/grant.ts';
 import type { SessionId, TokenRecord } from '../../src/tokens/record.ts';
-import { RedisTokenStore } from '../../src/tokens/redis-store.ts';
-import { parseRedisUrl } from '../../src/tokens/redis-url.ts';
+import { RedisTokenStore } from '../../src/tokens/redis/store.ts';
+import { parseRedisUrl } from '../../src/tokens/redis/url.ts';
 import { type ClaimOutcome, claim, end, issued, type TokenRules } from '../../src/tokens/rules.ts';
 import { hashToken, type Token } from '../../src/tokens/token.ts';
 import { atEnd } from './lifetime.ts';

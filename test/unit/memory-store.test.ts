@@ -1,8 +1,8 @@
 // What is particular to the store in memory: the sweep, the bounds, and what its journal is told.
 // What always holds: no call and no sweep does work per stored token.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { ExpiryOrder } from '../../src/tokens/expiry-order.ts';
-import { MemoryTokenStore, type MemoryTokenStoreOptions } from '../../src/tokens/memory-store.ts';
+import { ExpiryOrder } from '../../src/tokens/memory/expiry-order.ts';
+import { MemoryTokenStore, type MemoryTokenStoreOptions } from '../../src/tokens/memory/store.ts';
 import type { TokenRecord } from '../../src/tokens/record.ts';
 import { end, issued, type TokenRules } from '../../src/tokens/rules.ts';
 import { hashToken, type Token, type TokenHash } from '../../src/tokens/token.ts';

@@ -9,7 +9,7 @@ import { OnedClient } from '../../src/oned/client.ts';
 import type { SessionString } from '../../src/oned/session-string.ts';
 import type { BusMessage } from '../../src/tokens/bus.ts';
 import type { Caller, Grant } from '../../src/tokens/grant.ts';
-import { MemoryTokenStore } from '../../src/tokens/memory-store.ts';
+import { MemoryTokenStore } from '../../src/tokens/memory/store.ts';
 import type { SessionId } from '../../src/tokens/record.ts';
 import { claim, issued, type TokenRules } from '../../src/tokens/rules.ts';
 import { hashToken, type TokenHash } from '../../src/tokens/token.ts';

@@ -1,8 +1,8 @@
 // `redis_url`: all of its forms, and messages that never quote it.
 import { describe, expect, it } from 'vitest';
 import { StartError } from '../../src/errors.ts';
-import { slotOf } from '../../src/tokens/redis-cluster.ts';
-import { parseRedisUrl, serverName } from '../../src/tokens/redis-url.ts';
+import { slotOf } from '../../src/tokens/redis/cluster.ts';
+import { parseRedisUrl, serverName } from '../../src/tokens/redis/url.ts';
 
 const local = { host: '127.0.0.1', port: 6379 };
 const noFiles = { caFile: undefined, certFile: undefined, keyFile: undefined };

@@ -6,7 +6,7 @@ import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { StartError } from '../../src/errors.ts';
-import { importKeys, readSealedKeys } from '../../src/tokens/sealed-keys.ts';
+import { importKeys, readSealedKeys } from '../../src/tokens/sealed/keys.ts';
 import { temporaryFolder } from '../support/folder.ts';
 
 const newKey = () => randomBytes(32).toString('base64url');

@@ -16,7 +16,7 @@ import {
   renew,
   type TokenRules,
 } from '../../src/tokens/rules.ts';
-import { SealedTokenStore } from '../../src/tokens/sealed-store.ts';
+import { SealedTokenStore } from '../../src/tokens/sealed/store.ts';
 import { hashToken, type Token } from '../../src/tokens/token.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { atEnd } from '../support/lifetime.ts';

@@ -1,6 +1,6 @@
 // The clock of the stores of one host, between a wall clock that steps and one that only counts.
 import { describe, expect, it } from 'vitest';
-import { MemoryTokenStore } from '../../src/tokens/memory-store.ts';
+import { MemoryTokenStore } from '../../src/tokens/memory/store.ts';
 import type { SessionId } from '../../src/tokens/record.ts';
 import { claim, issued } from '../../src/tokens/rules.ts';
 import { steadyClock } from '../../src/tokens/steady-clock.ts';

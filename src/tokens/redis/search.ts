@@ -1,0 +1,103 @@
+// Many records at once: those of a VM by its index, and all of them for people who look.
+// What always holds: no step takes long for the server, and what is found is bounded.
+
+import type { RedisCalls } from './calls.js';
+import { asHash, NO_VM, type RedisKeys } from './keys.js';
+import type { RedisRecords } from './records.js';
+import { scanResult } from './scripts.js';
+import type { RedisServer } from './url.js';
+import type { StoredToken } from '../store.js';
+import type { TokenHash } from '../token.js';
+
+/** Elements that the server looks at in one step. */
+const STEP = 500;
+/** Of one look at all keys: ten million, for the database may be shared with others. */
+const MAX_STEPS = 20_000;
+/** Records that are asked for at a time. */
+const READ_AT_A_TIME = 100;
+
+export interface RedisSearchParts {
+  readonly calls: RedisCalls;
+  readonly keys: RedisKeys;
+  readonly records: RedisRecords;
+}
+
+export class RedisSearch {
+  private readonly parts: RedisSearchParts;
+
+  constructor(parts: RedisSearchParts) {
+    this.parts = parts;
+  }
+
+  /** An entry of the index without a record is left there: it may be one that is just being created. */
+  async ofVm(vmId: number): Promise<StoredToken[]> {
+    const { keys } = this.parts;
+    const indexes = [keys.index(vmId, 'live'), keys.index(vmId, 'ended')];
+    const hashes = new Set((await Promise.all(indexes.map((key) => this.inIndex(key)))).flat());
+    const stored = await this.read([...hashes]);
+    return stored.filter(({ record }) => record.grant.vmId === vmId);
+  }
+
+  /** Living tokens first. */
+  async list(limit: number): Promise<StoredToken[]> {
+    const living = new Map<TokenHash, StoredToken>();
+    const ended = new Map<TokenHash, StoredToken>();
+    for (const server of await this.parts.calls.masters()) {
+      for await (const hashes of this.onServer(server)) {
+        for (const one of await this.read(hashes)) {
+          const kind = one.record.ended === undefined ? living : ended;
+          if (kind.size < limit) kind.set(one.hash, one);
+        }
+        if (living.size >= limit) return [...living.values()];
+      }
+    }
+    return [...living.values(), ...ended.values()].slice(0, limit);
+  }
+
+  /** One step of each kind. @throws RedisRefusal, RedisUnreachable */
+  async tryRights(): Promise<void> {
+    const { calls, keys } = this.parts;
+    for (const server of await calls.masters()) await calls.toServer(server, this.scan('0'));
+    await this.inIndex(keys.index(NO_VM, 'live'));
+  }
+
+  private scan(cursor: string): string[] {
+    return ['SCAN', cursor, 'MATCH', this.parts.keys.records, 'COUNT', String(STEP)];
+  }
+
+  private async inIndex(key: string): Promise<TokenHash[]> {
+    const hashes: TokenHash[] = [];
+    for (let cursor = '0', i = 0; i < MAX_STEPS; i++) {
+      const reply = await this.parts.calls.toKey(key, ['ZSCAN', key, cursor, 'COUNT', String(STEP)]);
+      const { found, cursor: next } = scanResult(reply);
+      // Member and score take turns.
+      hashes.push(...found.filter((_, at) => at % 2 === 0).flatMap((member) => asHash(member) ?? []));
+      if (next === '0') break;
+      cursor = next;
+    }
+    return hashes;
+  }
+
+  private async *onServer(server: RedisServer): AsyncGenerator<TokenHash[]> {
+    const { calls, keys } = this.parts;
+    for (let cursor = '0', i = 0; i < MAX_STEPS; i++) {
+      const { found, cursor: next } = scanResult(await calls.toServer(server, this.scan(cursor)));
+      yield found.flatMap((key) => keys.hashOf(key) ?? []);
+      if (next === '0') return;
+      cursor = next;
+    }
+  }
+
+  private async read(hashes: readonly TokenHash[]): Promise<StoredToken[]> {
+    const stored: StoredToken[] = [];
+    for (let i = 0; i < hashes.length; i += READ_AT_A_TIME) {
+      const part = hashes.slice(i, i + READ_AT_A_TIME);
+      const found = await Promise.all(part.map((hash) => this.parts.records.read(hash)));
+      part.forEach((hash, at) => {
+        const record = found[at]?.record;
+        if (record !== undefined) stored.push({ hash, record });
+      });
+    }
+    return stored;
+  }
+}

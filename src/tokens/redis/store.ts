@@ -1,0 +1,213 @@
+// The store of many hosts: a key in Redis for each token, changed by compare-and-set, so that the rules stay in here
+// and are one step all the same. A second key for each VM knows its tokens.
+// What always holds: unknown, expired, used and ended tokens cost one operation; time is the server's; a token is in
+// its VM's index for as long as its record lives, so that it can be revoked.
+import { randomBytes } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
+import { causeOf, GatewayError } from '../../errors.js';
+import type { Logger } from '../../log.js';
+import type { SessionBus } from '../bus.js';
+import type { TokenRecord } from '../record.js';
+import { accessTo, topologyOf } from './access.js';
+import { RedisBus } from './bus.js';
+import { notKept, RedisCalls, takesNothingNew, unavailable } from './calls.js';
+import { RedisClock } from './clock.js';
+import { RedisHeartbeat } from './heartbeat.js';
+import { RedisKeys } from './keys.js';
+import { MAX_NEW_RECORD_BYTES, recordText } from './record.js';
+import { INDEX_SLACK_MS, RedisRecords } from './records.js';
+import { RedisSearch } from './search.js';
+import type { RedisTopology } from './topology.js';
+import type { RedisAddress } from './url.js';
+import type { Change, CreateOptions, StoredToken, TokenKey, TokenStore } from '../store.js';
+import { hashToken, newToken, type Token, type TokenHash } from '../token.js';
+
+/** Against other hosts that change the same token; each time, one of them succeeds. */
+const MAX_ATTEMPTS = 100;
+const UPDATE_TIMEOUT_MS = 5000;
+/** The longest pause between two attempts. */
+const MAX_JITTER_MS = 50;
+
+export interface RedisTokenStoreOptions {
+  readonly address: RedisAddress;
+  /** In front of every key and channel. */
+  readonly prefix: string;
+  readonly logger: Logger;
+  /** How far time is ahead of the server's, for tests that do not wait. */
+  readonly timeShiftMs?: (() => number) | undefined;
+}
+
+export class RedisTokenStore implements TokenStore {
+  readonly bus: SessionBus;
+  private readonly address: RedisAddress;
+  private readonly logger: Logger;
+  private readonly clock: RedisClock;
+  private readonly topology: RedisTopology;
+  private readonly calls: RedisCalls;
+  private readonly records: RedisRecords;
+  private readonly search: RedisSearch;
+  private readonly subscriber: RedisBus;
+  private readonly heartbeat: RedisHeartbeat;
+  /** For close(). */
+  private readonly underWay = new Set<Promise<void>>();
+
+  /** @throws StartError naming `redis_url`, where a file of it cannot be read */
+  constructor({ address, prefix, logger, timeShiftMs }: RedisTokenStoreOptions) {
+    const access = accessTo(address);
+    const keys = new RedisKeys(prefix);
+    this.address = address;
+    this.logger = logger;
+    this.clock = new RedisClock(timeShiftMs);
+    this.topology = topologyOf(address, access);
+    this.calls = new RedisCalls(this.topology, logger);
+    this.records = new RedisRecords({ calls: this.calls, keys, clock: this.clock, logger });
+    this.search = new RedisSearch({ calls: this.calls, keys, records: this.records });
+    this.subscriber = new RedisBus({
+      topology: this.topology,
+      calls: this.calls,
+      access,
+      channel: keys.bus,
+      logger,
+    });
+    this.bus = this.subscriber;
+    this.heartbeat = new RedisHeartbeat(this.topology, () => this.subscriber.connections);
+  }
+
+  /** Commands sent so far, not counting those that look after connections. */
+  get operations(): number {
+    return this.calls.operations;
+  }
+
+  async open(): Promise<void> {
+    try {
+      await this.calls.atStart(this.address, async () => {
+        await this.tryRights();
+        await this.subscriber.open();
+      });
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+    this.heartbeat.start();
+  }
+
+  now(): number {
+    return this.clock.now();
+  }
+
+  create(record: TokenRecord, { maxOfVm }: CreateOptions): Promise<Token> {
+    return this.track(this.keepNew(record, maxOfVm));
+  }
+
+  update<R>({ hash }: TokenKey, change: Change<R>): Promise<R> {
+    return this.track(this.compareAndSet(hash, change));
+  }
+
+  ofVm(vmId: number): Promise<readonly StoredToken[]> {
+    return this.track(this.search.ofVm(vmId));
+  }
+
+  list(limit: number): Promise<readonly StoredToken[]> {
+    return this.track(this.search.list(limit));
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.underWay);
+    this.subscriber.close();
+    this.topology.close();
+    await this.heartbeat.stop();
+  }
+
+  /** Errors of Redis become ours. */
+  private async track<T>(work: Promise<T>): Promise<T> {
+    const settled = work.then(
+      () => {},
+      () => {},
+    );
+    this.underWay.add(settled);
+    void settled.then(() => this.underWay.delete(settled));
+    return work.catch((error: unknown) => {
+      throw unavailable(error);
+    });
+  }
+
+  private async keepNew(record: TokenRecord, maxOfVm: number): Promise<Token> {
+    const text = recordText(record);
+    if (Buffer.byteLength(text) > MAX_NEW_RECORD_BYTES) {
+      throw new GatewayError('store-failed', {
+        detail: `the record has more than ${MAX_NEW_RECORD_BYTES} bytes`,
+      });
+    }
+    const token = newToken();
+    const hash = hashToken(token);
+    try {
+      // First the index: a token that is not in it could not be revoked.
+      if (await this.records.index(hash, record, maxOfVm)) {
+        await this.records.write(hash, '', text, record.keepUntil);
+        return token;
+      }
+    } catch (error) {
+      // Not awaited: where there was no answer, there would be none again. The token was told to nobody.
+      void this.forget(hash, record);
+      void this.records.write(hash, text, '', 0).catch(() => {});
+      throw notKept(error);
+    }
+    throw new GatewayError('too-many-tokens', { detail: `max_tokens_per_vm (${maxOfVm}) is reached` });
+  }
+
+  private async compareAndSet<R>(hash: TokenHash, change: Change<R>): Promise<R> {
+    const end = performance.now() + UPDATE_TIMEOUT_MS;
+    let present = await this.records.read(hash);
+    for (let attempt = 1; ; attempt++) {
+      const { record: before, now } = present;
+      const { record: after, result } = change(before, now);
+      // Only `create` makes records.
+      if (before === undefined || after === before) return result;
+      const changed = await this.replace(hash, before, present.text, after);
+      if (changed === undefined) return result;
+      present = changed;
+      if (attempt >= MAX_ATTEMPTS || performance.now() >= end) {
+        throw new GatewayError('store-unavailable', { detail: 'the token is changed all the time' });
+      }
+      await pause(Math.random() * Math.min(MAX_JITTER_MS, attempt));
+      present = { ...present, now: this.now() };
+    }
+  }
+
+  /** @returns undefined when it was replaced, else what stands there instead */
+  private async replace(hash: TokenHash, before: TokenRecord, text: string, after: TokenRecord | undefined) {
+    if (after === undefined) {
+      const changed = await this.records.write(hash, text, '', 0);
+      if (changed === undefined) await this.forget(hash, before);
+      return changed;
+    }
+    const moves = this.records.indexKey(after) !== this.records.indexKey(before);
+    // Before the record itself: one that outlived its place in the index could not be revoked.
+    if (moves || after.keepUntil > before.keepUntil) await this.records.index(hash, after);
+    const changed = await this.records.write(hash, text, recordText(after), after.keepUntil);
+    if (changed !== undefined) return changed;
+    if (moves) await this.forget(hash, before);
+    else if (after.keepUntil + INDEX_SLACK_MS < before.keepUntil) {
+      await this.records.leaveEarlier(hash, after).catch(() => {});
+    }
+    return undefined;
+  }
+
+  /** A place that is left behind does no harm until it expires. */
+  private async forget(hash: TokenHash, before: TokenRecord): Promise<void> {
+    await this.records.unindex(hash, before).catch(() => {});
+  }
+
+  /** Does once what will be done later, so that missing rights are told at the start. */
+  private async tryRights(): Promise<void> {
+    const hash = hashToken(randomBytes(16).toString('hex') as Token);
+    await this.records.read(hash);
+    await this.search.tryRights();
+    try {
+      await this.records.tryRights(hash);
+    } catch (error) {
+      if (!takesNothingNew(error)) throw error;
+      this.logger.warn({ cause: causeOf(error) }, 'Redis takes no new tokens now');
+    }
+  }
+}

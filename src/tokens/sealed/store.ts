@@ -1,0 +1,148 @@
+// The store that keeps nothing anybody could lose: every token carries its grant, and a host with the keys opens it.
+// Memory holds what became of those that this host has issued or opened, so that here the rules apply to them as to others.
+// What always holds: a token makes a record once, so that one that was used up or ended here never opens here again; its
+// seal is looked at each time it is presented, so that a retired key opens nothing.
+import { GatewayError } from '../../errors.js';
+import { noBus } from '../bus.js';
+import type { Grant } from '../grant.js';
+import type { TokenRecord } from '../record.js';
+import { RecordTable } from '../memory/record-table.js';
+import { issued } from '../rules.js';
+import { seal, unseal } from './seal.js';
+import { importKeys, readSealedKeys, type SealKeys } from './keys.js';
+import { SealedSeen } from './seen.js';
+import type { Change, CreateOptions, StoredToken, TokenKey, TokenStore } from '../store.js';
+import { hashToken, type Token, type TokenHash } from '../token.js';
+
+const SWEEP_INTERVAL_MS = 1000;
+const SWEEP_BATCH = 5000;
+const MAX_TOKENS = 200_000;
+
+export interface SealedTokenStoreOptions {
+  /** The setting `sealed_keys`. */
+  readonly keysFile: string;
+  /** Milliseconds since 1970; must not go back. */
+  readonly now: () => number;
+  /** The same as all hosts have it, as far as they agree: a token of another host expires by this one as well. */
+  readonly wall?: () => number;
+  /** Tokens that were issued or opened here and could still be taken for new ones. */
+  readonly maxTokens?: number;
+}
+
+export class SealedTokenStore implements TokenStore {
+  readonly bus = noBus;
+  readonly now: () => number;
+  private readonly keysFile: string;
+  private readonly wall: () => number;
+  private readonly maxTokens: number;
+  private readonly table: RecordTable;
+  private readonly seen = new SealedSeen();
+  /** Sealing and opening under way, for close(). */
+  private readonly work = new Set<Promise<unknown>>();
+  private keys: Promise<SealKeys> | undefined;
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor({ keysFile, now, wall = Date.now, maxTokens = MAX_TOKENS }: SealedTokenStoreOptions) {
+    this.keysFile = keysFile;
+    this.now = now;
+    this.wall = wall;
+    this.maxTokens = maxTokens;
+    this.table = new RecordTable(maxTokens);
+  }
+
+  async open(): Promise<void> {
+    this.reload(this.keysFile);
+    await this.keys;
+    this.timer = setInterval(() => this.sweep(), SWEEP_INTERVAL_MS);
+    this.timer.unref();
+  }
+
+  /** Takes the keys from a file, from now on. @throws StartError naming `sealed_keys`, and then nothing has changed */
+  reload(keysFile: string): void {
+    this.keys = importKeys(readSealedKeys(keysFile));
+  }
+
+  async create(record: TokenRecord, { maxOfVm }: CreateOptions): Promise<Token> {
+    const token = await this.withKeys((keys) => seal(record.grant, keys));
+    // No wait from here on, so that no two take the last place.
+    const { vmId } = record.grant;
+    if (this.table.countOfVm(vmId, this.now(), maxOfVm) >= maxOfVm) {
+      throw new GatewayError('too-many-tokens', { detail: `max_tokens_per_vm (${maxOfVm}) is reached` });
+    }
+    this.remember(hashToken(token), record);
+    return token;
+  }
+
+  async update<R>({ hash, sealed }: TokenKey, change: Change<R>): Promise<R> {
+    const grant = sealed === undefined ? undefined : await this.grantIn(sealed, hash);
+    // No wait from here on: what is found is changed before anybody else finds it.
+    const now = this.now();
+    const isForged = sealed !== undefined && grant === undefined;
+    const before = isForged ? undefined : this.recordOf(hash, grant, now);
+    const { record: after, result } = change(before, now);
+    if (before === undefined || after === before) return result;
+    if (after === undefined) this.table.delete(hash);
+    else this.table.set(hash, after);
+    return result;
+  }
+
+  async ofVm(vmId: number): Promise<readonly StoredToken[]> {
+    return this.table.ofVm(vmId, this.now());
+  }
+
+  async list(limit: number): Promise<readonly StoredToken[]> {
+    return this.table.list(this.now(), limit);
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.timer);
+    await Promise.allSettled(this.work);
+  }
+
+  private async grantIn(sealed: Token, hash: TokenHash): Promise<Grant | undefined> {
+    const grant = await this.withKeys((keys) => unseal(sealed, keys));
+    return hashToken(sealed) === hash ? grant : undefined;
+  }
+
+  /** @param grant what the token says, where it was presented and is ours */
+  private recordOf(hash: TokenHash, grant: Grant | undefined, now: number): TokenRecord | undefined {
+    const known = this.table.get(hash);
+    if (known !== undefined && known.keepUntil > now) return known;
+    if (grant === undefined || this.seen.has(hash)) return undefined;
+    if (grant.expiresAt <= Math.max(now, this.wall())) return undefined;
+    const record = issued(grant);
+    this.remember(hash, record);
+    return record;
+  }
+
+  /** @throws GatewayError `over-limit` */
+  private remember(hash: TokenHash, record: TokenRecord): void {
+    if (this.isFull()) this.sweep();
+    if (this.isFull()) {
+      throw new GatewayError('over-limit', { detail: `more than ${this.maxTokens} tokens within token_ttl` });
+    }
+    this.seen.add(hash, record.grant.expiresAt);
+    this.table.set(hash, record);
+  }
+
+  private isFull(): boolean {
+    return this.seen.size >= this.maxTokens || this.table.liveCount >= this.maxTokens;
+  }
+
+  private sweep(): void {
+    const now = this.now();
+    this.table.removeExpired(now, SWEEP_BATCH);
+    this.seen.removeExpired(now);
+  }
+
+  private async withKeys<T>(use: (keys: SealKeys) => Promise<T>): Promise<T> {
+    if (this.keys === undefined) throw new TypeError('the store is not open');
+    const using = this.keys.then(use);
+    this.work.add(using);
+    try {
+      return await using;
+    } finally {
+      this.work.delete(using);
+    }
+  }
+}
