@@ -26,7 +26,7 @@ import { ask } from '../../src/control/ask.ts';
 import { runControlCommand } from '../../src/control/client.ts';
 import { type ControlServerOptions, createControlServer } from '../../src/control/server.ts';
 import { GatewayError, StartError } from '../../src/errors.ts';
-import { MemoryTokenStore } from '../../src/tokens/memory-store.ts';
+import { MemoryTokenStore } from '../../src/tokens/memory/store.ts';
 import type { SessionId } from '../../src/tokens/record.ts';
 import { issued, type TokenRules } from '../../src/tokens/rules.ts';
 import { fingerprint, hashToken, type Token } from '../../src/tokens/token.ts';

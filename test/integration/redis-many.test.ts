@@ -1,7 +1,7 @@
 // The store of many hosts over several Redis servers: a cluster, and a master behind Sentinels. Their failures are real.
 import { describe, expect, it } from 'vitest';
 import type { SessionId } from '../../src/tokens/record.ts';
-import type { RedisTokenStore } from '../../src/tokens/redis-store.ts';
+import type { RedisTokenStore } from '../../src/tokens/redis/store.ts';
 import type { Token } from '../../src/tokens/token.ts';
 import {
   clusterReady,

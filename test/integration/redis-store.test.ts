@@ -2,7 +2,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { BusMessage } from '../../src/tokens/bus.ts';
 import type { SessionId } from '../../src/tokens/record.ts';
-import type { RedisTokenStore } from '../../src/tokens/redis-store.ts';
+import type { RedisTokenStore } from '../../src/tokens/redis/store.ts';
 import { hashToken, type Token } from '../../src/tokens/token.ts';
 import { type Redis, startRedis } from '../support/redis.ts';
 import {
