@@ -1,7 +1,9 @@
 // The control plane: XML-RPC, oned, tokens, every limit and count. It alone decides; data planes ask it at the door.
 // What always holds: new settings are taken whole or not at all.
+import { existsSync, mkdirSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { type AddressInfo, BlockList } from 'node:net';
+import { join } from 'node:path';
 import type { Audit } from './audit.js';
 import { TrustedProxies } from './client-address.js';
 import type { Loaded } from './config/load.js';
@@ -13,7 +15,9 @@ import { Recheck } from './console/recheck.js';
 import { Revocation } from './console/revoke.js';
 import { SessionRegistry } from './console/sessions.js';
 import { Upkeep } from './console/upkeep.js';
-import { createControlServer, type ControlServer } from './control/server.js';
+import { vncAccessOf } from './console/vnc-access.js';
+import { type ControlServer, createControlServer } from './control/server.js';
+import { causeOf, StartError } from './errors.js';
 import { listen } from './listen.js';
 import type { Logger } from './log.js';
 import { OnedClient } from './oned/client.js';
@@ -21,6 +25,8 @@ import { readServiceAuth } from './oned/service-auth.js';
 import type { SessionString } from './oned/session-string.js';
 import { createEndpoint } from './rpc/endpoint.js';
 import { createStore } from './stores.js';
+import { ownPasswordKey, readPasswordKey } from './tokens/password-key.js';
+import type { PasswordKey } from './tokens/password-seal.js';
 import type { TokenRules } from './tokens/rules.js';
 import type { TokenStore } from './tokens/store.js';
 
@@ -43,10 +49,13 @@ export class ControlPlane {
   private readonly rpc: Server;
   private readonly control: ControlServer;
   private readonly stopping = new AbortController();
+  private readonly stateFolder: string;
+  private passwordKey: PasswordKey | undefined;
 
   /** @throws StartError naming the setting */
   constructor(loaded: Loaded, logger: Logger, audit: Audit) {
     this.present = presentOf(loaded.settings);
+    this.stateFolder = loaded.stateFolder;
     const { store, reload } = createStore(loaded, logger);
     this.store = store;
     this.reloadStore = reload;
@@ -73,9 +82,10 @@ export class ControlPlane {
         maxUnknownTokens: this.present.settings.max_unknown_tokens,
       }),
       recheck: (grant, key) => this.recheck.atConnect(grant, key),
+      vncAccess: (grant) => vncAccessOf(grant, this.passwordKey),
     });
     this.rpc = createEndpoint({
-      issue: createIssue({ oned, store, settings: () => issueSettings(this.present) }),
+      issue: createIssue({ oned, store, settings: () => issueSettings(this.present, this.passwordKey) }),
       ...{ oned, revocation, audit, logger, isExempt },
       maxBodyBytes: loaded.settings.max_body,
       settings: () => endpointSettings(this.present),
@@ -93,6 +103,7 @@ export class ControlPlane {
   /** Makes everything ready that a console needs. @throws StartError */
   async open(): Promise<void> {
     await this.store.open();
+    this.passwordKey = passwordKeyOf(this.present.settings, this.stateFolder);
     this.upkeep.start();
     this.recheck.start();
   }
@@ -111,9 +122,12 @@ export class ControlPlane {
    */
   prepare(settings: Settings): () => void {
     const next = presentOf(settings);
+    const passwordKey = passwordKeyOf(settings, this.stateFolder);
     this.reloadStore(settings);
     return () => {
       this.present = next;
+      // Grants that were sealed before are still there.
+      this.passwordKey = passwordKey ?? this.passwordKey;
     };
   }
 
@@ -152,6 +166,20 @@ function presentOf(settings: Settings): Present {
   };
 }
 
+/** Made when it is first needed; also without vnc_auth: proxy there may be grants from before. */
+function passwordKeyOf(settings: Settings, stateFolder: string): PasswordKey | undefined {
+  const { password_key: file, vnc_auth: auth } = settings;
+  if (file !== undefined) return readPasswordKey(file, 'password_key');
+  const folder = join(stateFolder, 'vnctoken-key');
+  if (auth !== 'proxy' && !existsSync(folder)) return undefined;
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new StartError(`the password key: cannot write ${folder}: ${causeOf(error)}`);
+  }
+  return ownPasswordKey(folder);
+}
+
 function sessionLimits(settings: Settings) {
   return {
     perVm: settings.max_sessions_per_vm,
@@ -165,12 +193,21 @@ function onedSettings({ one_xmlrpc: url, oned_timeout: seconds, oned_connections
   return { url, timeoutMs: seconds * 1000, connections };
 }
 
-function issueSettings({ settings, rules, serverUsers, serviceSession }: Present) {
+function issueSettings(
+  { settings, rules, serverUsers, serviceSession }: Present,
+  passwordKey: PasswordKey | undefined,
+) {
   return {
     ttlMs: settings.token_ttl * 1000,
     consolePorts: settings.console_ports,
     maxTokensPerVm: settings.max_tokens_per_vm,
-    recheck: serviceSession !== undefined,
+    serviceSession,
+    vnc: {
+      auth: settings.vnc_auth,
+      clipboard: settings.clipboard,
+      viewOnlyWithoutManage: settings.view_only_without_manage,
+      passwordKey,
+    },
     bindClient: rules.bindClient,
     serverUsers,
   };

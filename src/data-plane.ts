@@ -5,9 +5,9 @@ import { TrustedProxies } from './client-address.js';
 import type { Settings } from './config/options.js';
 import type { Door } from './console/gate.js';
 import type { SessionPlace } from './console/sessions.js';
+import { ConsoleTargets } from './console-targets.js';
 import type { Logger } from './log.js';
 import { ConsoleProxy } from './proxy/proxy.js';
-import { connectTcp } from './transport/tcp.js';
 
 export interface DataPlane {
   /** Listens; @returns the addresses, none where the proxy is off. @throws StartError naming the setting */
@@ -25,13 +25,16 @@ export class LocalDataPlane implements DataPlane {
   private settings: Settings;
   private trustedProxies: TrustedProxies;
   private readonly proxy: ConsoleProxy;
+  private readonly targets: ConsoleTargets;
 
   constructor(settings: Settings, door: Door, logger: Logger) {
     this.settings = settings;
     this.trustedProxies = new TrustedProxies(settings.trusted_proxies);
+    this.targets = new ConsoleTargets(settings.targets, logger);
     this.proxy = new ConsoleProxy({
       door,
-      connect: connectTcp,
+      connect: this.targets.connect,
+      secure: this.targets.secure,
       logger,
       wss: settings.vnc_proxy_support_wss,
       certificateFiles: certificateFiles(settings),
@@ -55,18 +58,21 @@ export class LocalDataPlane implements DataPlane {
   }
 
   async reload(settings: Settings): Promise<void> {
+    this.targets.reload(settings.targets);
     if (settings.vnc_proxy_port.kind !== 'off') this.proxy.reloadCertificate(certificateFiles(settings));
     this.settings = settings;
     this.trustedProxies = new TrustedProxies(settings.trusted_proxies);
   }
 
-  stop(deadlineMs: number): Promise<void> {
-    return this.proxy.stop(deadlineMs);
+  async stop(deadlineMs: number): Promise<void> {
+    await this.proxy.stop(deadlineMs);
+    await this.targets.close();
   }
 
   /** No new connections. @returns when the last console has ended */
-  retire(): Promise<void> {
-    return this.proxy.retire();
+  async retire(): Promise<void> {
+    await this.proxy.retire();
+    await this.targets.close();
   }
 
   reopenLogs(): void {}

@@ -66,15 +66,21 @@ const errorKinds = {
     'info',
     true,
   ),
-  'token-in-use': kind(
-    OneCode.authorization,
+  'token-in-use': kind(OneCode.authorization, 429, 'This console is in use in another window', 'info', true),
+  'too-many-tokens': kind(
+    OneCode.internal,
     429,
-    'This console is in use in another window',
-    'info',
+    'This VM has too many console links, try again later',
+    'warn',
     true,
   ),
-  'too-many-tokens': kind(OneCode.internal, 429, 'This VM has too many console links, try again later', 'warn', true),
-  'too-many-sessions': kind(OneCode.internal, 429, 'Too many consoles are open, close one first', 'warn', true),
+  'too-many-sessions': kind(
+    OneCode.internal,
+    429,
+    'Too many consoles are open, close one first',
+    'warn',
+    true,
+  ),
   'too-many-unknown-tokens': kind(
     OneCode.internal,
     429,
@@ -82,7 +88,13 @@ const errorKinds = {
     'warn',
     true,
   ),
-  'too-many-calls': kind(OneCode.internal, 429, 'Too many calls from this address, try again later', 'warn', true),
+  'too-many-calls': kind(
+    OneCode.internal,
+    429,
+    'Too many calls from this address, try again later',
+    'warn',
+    true,
+  ),
   'too-many-logins': kind(OneCode.internal, 429, 'Too many failed logins, try again later', 'warn', true),
   // The upgrade
   'bad-upgrade': kind(OneCode.xmlRpcApi, 400, 'Not a valid WebSocket upgrade', 'info'),

@@ -4,13 +4,13 @@ import type { Settings } from './config/options.js';
 import type { TokenStoreName } from './config/types.js';
 import type { Logger } from './log.js';
 import { FileTokenStore } from './tokens/file/store.js';
+import { TokenFiles } from './tokens/file/token-files.js';
 import { MemoryTokenStore } from './tokens/memory/store.js';
 import { RedisTokenStore } from './tokens/redis/store.js';
 import { parseRedisUrl } from './tokens/redis/url.js';
 import { SealedTokenStore } from './tokens/sealed/store.js';
 import { steadyClock } from './tokens/steady-clock.js';
 import type { TokenStore } from './tokens/store.js';
-import { TokenFiles } from './tokens/file/token-files.js';
 
 interface StoreParts {
   readonly loaded: Loaded;
@@ -35,7 +35,10 @@ const stores: Readonly<Record<TokenStoreName, (parts: StoreParts) => ChosenStore
   memory: ({ now }) => ({ store: new MemoryTokenStore({ now }), reload: nothing }),
   redis: ({ loaded: { settings }, logger }) => {
     const address = parseRedisUrl(settings.redis_url ?? '');
-    return { store: new RedisTokenStore({ address, prefix: settings.redis_prefix, logger }), reload: nothing };
+    return {
+      store: new RedisTokenStore({ address, prefix: settings.redis_prefix, logger }),
+      reload: nothing,
+    };
   },
   sealed: ({ loaded: { settings }, now }) => {
     const store = new SealedTokenStore({ keysFile: settings.sealed_keys ?? '', now });

@@ -1,7 +1,7 @@
 // argv: a command and what belongs to it, `--config FILE` any number of times, `--KEY VALUE` with underscores or
 // hyphens, --help, --version. What always holds: what might be a secret is not repeated in a message.
 import { unknownKey } from './file.js';
-import { isOptionName, type OptionName, optionOf, reservedSecretNames } from './options.js';
+import { isOptionName, type OptionName, optionOf } from './options.js';
 import type { RevokeSelection } from './types.js';
 
 const COMMANDS = ['serve', 'check-config', 'demo', 'sessions', 'tokens', 'revoke'] as const;
@@ -89,7 +89,7 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
 }
 
 function flagProblem(name: string, value: string | undefined): string | undefined {
-  if (reservedSecretNames.has(name) || (isOptionName(name) && optionOf(name).secret === true)) {
+  if (isOptionName(name) && optionOf(name).secret === true) {
     return `--${name}: a secret does not belong on the command line, where everybody can read it; use the file or the environment`;
   }
   if (name !== 'config' && !isOptionName(name))

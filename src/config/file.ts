@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { parseDocument } from 'yaml';
 import { causeOf } from '../errors.js';
-import { isOptionName, type OptionName, optionOf, reservedNames } from './options.js';
+import { isOptionName, type OptionName, optionOf } from './options.js';
 
 /** Sunstone's own file has keys of many programs; only those marked in the option table are taken from it. */
 const SUNSTONE_FILE = 'sunstone-server.conf';
@@ -52,15 +52,15 @@ export function readConfigFile(path: string, mustExist: boolean): FileSettings {
 
 /** What to say of a name that cannot be set. */
 export function unknownKey(name: string): string {
-  return reservedNames.has(name)
-    ? `${name} is reserved for a later version and cannot be set yet`
-    : `unknown key ${name.slice(0, 60)}`;
+  return `unknown key ${name.slice(0, 60)}`;
 }
 
 function textOf(value: unknown): string | undefined {
   if (value === null || value === undefined || value === '~') return '';
   if (typeof value === 'string') return value;
   if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return value.join(',');
+  // Rules: lists of settings of their own.
+  if (Array.isArray(value)) return JSON.stringify(value);
   return undefined;
 }
 

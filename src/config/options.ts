@@ -1,5 +1,5 @@
 // The option table: every key once, with type, default and help. `--help`, `check-config`, the README's table and
-// the checks all come from it. Later versions take the names at the end; until then they are refused, not ignored.
+// the checks all come from it.
 import type { z } from 'zod';
 import * as type from './types.js';
 
@@ -119,6 +119,32 @@ export const options = {
     type: type.seconds(1, DAY_SECONDS),
     default: '60',
     help: 'seconds between looks at the VMs with live sessions; with service_auth',
+  },
+  targets: {
+    type: type.targets(),
+    default: '',
+    help: 'rules for the ways to hypervisors (tcp, tls, ssh, unix, ws, wss); none: plain TCP. See docs/targets.md',
+  },
+  vnc_auth: {
+    type: type.vncAuth(),
+    default: 'pass',
+    help: "who answers the VNC server's security: proxy (the service, the browser gets no password) or pass (the browser)",
+  },
+  password_key: {
+    type: type.text(),
+    default: undefined,
+    help: 'file with the key that seals VNC passwords in stored tokens; not set: one that the service makes, for one host',
+    needsRestart: true,
+  },
+  view_only_without_manage: {
+    type: type.yesNo(),
+    default: 'no',
+    help: 'callers whom the VM gives no MANAGE may only look; with vnc_auth proxy',
+  },
+  clipboard: {
+    type: type.clipboard(),
+    default: 'both',
+    help: 'what text may pass: both, to_vm, from_vm or off; other than both with vnc_auth proxy',
   },
   server_users: {
     type: type.userNames(),
@@ -290,9 +316,3 @@ export function optionOf(name: OptionName): Option {
 export function isOptionName(name: string): name is OptionName {
   return Object.hasOwn(options, name);
 }
-
-/** Names that later versions use: known, so that the message can say so, but not to be set yet. */
-export const reservedNames: ReadonlySet<string> = new Set(['targets', 'vnc_auth']);
-
-/** Reserved names that will hold a secret. */
-export const reservedSecretNames: ReadonlySet<string> = new Set();

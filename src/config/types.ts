@@ -2,6 +2,7 @@
 // so a value means the same wherever it was written.
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { parseTargetRules, TargetRulesError } from '../transport/parse-rules.js';
 
 /** An address range: first and last port, both included. */
 export interface PortRange {
@@ -99,6 +100,27 @@ const words = <T extends string>(...all: readonly [T, ...T[]]) =>
   parsed<T>(`expected ${all.slice(0, -1).join(', ')} or ${all.at(-1)}`, (value) =>
     all.find((word) => word === value.toLowerCase()),
   );
+
+export type VncAuth = 'pass' | 'proxy';
+export const vncAuth = () => words<VncAuth>('pass', 'proxy');
+
+export type Clipboard = 'both' | 'to_vm' | 'from_vm' | 'off';
+export const clipboard = () => words<Clipboard>('both', 'to_vm', 'from_vm', 'off');
+
+/** Rules as plain data, checked; whoever connects makes rules of them again. A list in YAML arrives here as JSON. */
+export const targets = () =>
+  z.string().transform((text, context): readonly unknown[] => {
+    try {
+      const value: unknown = text.trim() === '' ? [] : JSON.parse(text);
+      parseTargetRules(value);
+      return value as readonly unknown[];
+    } catch (error) {
+      const message =
+        error instanceof TargetRulesError ? error.problems.join('; ') : 'expected a list of rules';
+      context.addIssue({ code: 'custom', message });
+      return z.NEVER;
+    }
+  });
 
 export type TokenSessions = 'single' | 'shared';
 export const tokenSessions = () => words<TokenSessions>('single', 'shared');

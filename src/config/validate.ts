@@ -81,6 +81,14 @@ function storeContradictions(settings: Settings): string[] {
     if (token_sessions !== 'shared') problems.push('token_store: sealed needs token_sessions: shared');
     if (bind_client !== 'no') problems.push('token_store: sealed needs bind_client: no');
   }
+  const { vnc_auth: auth, password_key: passwordKey } = settings;
+  if (auth === 'proxy' && (store === 'redis' || store === 'sealed') && passwordKey === undefined) {
+    problems.push(`vnc_auth: proxy with token_store: ${store} needs password_key, the same on all hosts`);
+  }
+  if (auth === 'pass' && settings.clipboard !== 'both') problems.push('clipboard needs vnc_auth: proxy');
+  if (auth === 'pass' && settings.view_only_without_manage) {
+    problems.push('view_only_without_manage needs vnc_auth: proxy');
+  }
   return problems;
 }
 

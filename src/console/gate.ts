@@ -13,6 +13,7 @@ import { fingerprint } from '../tokens/token.js';
 import { SlidingCounter } from './counters.js';
 import type { SessionEndings } from './endings.js';
 import type { Arrival, SessionPlace, SessionRegistry } from './sessions.js';
+import type { VncAccess } from './vnc-access.js';
 
 /** Somebody at the door. */
 export interface Knock {
@@ -25,6 +26,8 @@ export interface Knock {
 export interface Admitted {
   readonly session: SessionId;
   readonly grant: Grant;
+  /** Where the service answers the VNC server. Holds a secret. */
+  readonly vnc?: VncAccess | undefined;
 }
 
 export interface SessionEnd {
@@ -70,6 +73,8 @@ export interface GateParts {
    * @throws GatewayError `token-not-valid` where its console is no longer the user's
    */
   readonly recheck: (grant: Grant, key: TokenKey) => Promise<Grant>;
+  /** What the grant holds sealed. @throws GatewayError */
+  readonly vncAccess: (grant: Grant) => VncAccess | undefined;
 }
 
 type Granted = Extract<ClaimOutcome, { kind: 'granted' }>;
@@ -165,6 +170,7 @@ export class Gate implements ConsoleGate {
       throw error;
     });
     arrival.grant = grant;
+    const vnc = this.parts.vncAccess(grant);
     // Since the claim there has been time for another one, or for a revocation.
     const { endedBecause } = ending;
     if (endedBecause === 'taken-over')
@@ -175,7 +181,7 @@ export class Gate implements ConsoleGate {
     endings.end(replaced, 'taken-over');
     if (replaced.length > 0) audit('taken-over', about(arrival));
     audit('redeemed', about(arrival));
-    return { session: id, grant };
+    return { session: id, grant, ...(vnc === undefined ? {} : { vnc }) };
   }
 
   /** @param silent a session that did not answer */

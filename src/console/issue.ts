@@ -3,27 +3,30 @@
 import type { PortRange } from '../config/types.js';
 import type { OnedClient } from '../oned/client.js';
 import { type SessionString, userOf } from '../oned/session-string.js';
+import type { UserFacts } from '../oned/user.js';
 import type { Graphics, VmFacts } from '../oned/vm.js';
 import type { Caller, Grant } from '../tokens/grant.js';
 import { issued } from '../tokens/rules.js';
 import type { TokenStore } from '../tokens/store.js';
 import type { Token } from '../tokens/token.js';
 import { targetOf } from './policy.js';
-import { mayUse } from './rights.js';
+import { mayManage, mayUse } from './rights.js';
+import { type IssueOptions, isEncrypted, type VncSettings, vncGrantOf } from './vnc-access.js';
 
 export interface IssueSettings {
   readonly ttlMs: number;
   readonly consolePorts: readonly PortRange[];
   readonly maxTokensPerVm: number;
-  /** Whether the VM is looked at again later: what gave the caller the VM is written down then. */
-  readonly recheck: boolean;
+  /** The service's own: the VM is looked at again later, so what gave the caller the VM is written down. */
+  readonly serviceSession: SessionString | undefined;
+  readonly vnc: VncSettings;
   readonly bindClient: boolean;
   /** Accounts that log in for others. */
   readonly serverUsers: ReadonlySet<string>;
 }
 
 export interface IssueParts {
-  readonly oned: Pick<OnedClient, 'vmInfo' | 'userInfo'>;
+  readonly oned: Pick<OnedClient, 'vmInfo' | 'vmInfoDecrypted' | 'userInfo'>;
   readonly store: Pick<TokenStore, 'create' | 'now'>;
   /** Asked at every call, so that it may change while running. */
   readonly settings: () => IssueSettings;
@@ -38,36 +41,44 @@ export interface IssuedConsole {
 export type IssueConsole = (
   session: SessionString,
   vmId: number,
+  options: IssueOptions,
   signal: AbortSignal,
 ) => Promise<IssuedConsole>;
 
 /** @returns a function that throws GatewayError: oned's refusal or failure, the policy's, or the store's */
 export function createIssue({ oned, store, settings }: IssueParts): IssueConsole {
-  return async (session, vmId, signal) => {
-    const vm = await oned.vmInfo(session, vmId, signal);
-    const { ttlMs, consolePorts, maxTokensPerVm, recheck, bindClient, serverUsers } = settings();
-    const target = targetOf(vm, consolePorts);
-    const caller = recheck ? await callerOf(oned, session, vm, signal) : undefined;
+  return async (session, vmId, options, signal) => {
+    const seen = await oned.vmInfo(session, vmId, signal);
+    const { ttlMs, consolePorts, maxTokensPerVm, serviceSession, vnc, bindClient, serverUsers } = settings();
+    const target = targetOf(seen, consolePorts);
+    // Only now that oned has let the caller see the VM.
+    const vm =
+      serviceSession !== undefined && isEncrypted(seen.graphics.password)
+        ? await oned.vmInfoDecrypted(serviceSession, vmId, signal)
+        : seen;
+    const asksWho = serviceSession !== undefined || vnc.viewOnlyWithoutManage;
+    const who = asksWho ? await oned.userInfo(session, signal) : undefined;
+    const viewOnly =
+      options.viewOnly || (vnc.viewOnlyWithoutManage && who !== undefined && !mayManage(vm, who));
+    const access = vncGrantOf(vm, viewOnly, vnc);
+    const caller = serviceSession === undefined || who === undefined ? undefined : callerOf(who, vm);
     const issuedAt = store.now();
     const grant: Grant = {
       ...{ vmId, target, user: userOf(session, serverUsers), caller },
+      ...(access === undefined ? {} : { vnc: access }),
       ...{ issuedAt, expiresAt: issuedAt + ttlMs },
     };
     const token = await store.create(issued(grant), {
       maxOfVm: maxTokensPerVm,
-      // websockify would let in any address.
-      forWebsockify: !bindClient,
+      // websockify would let in any address, and leave the password and what may pass to the browser.
+      forWebsockify: !bindClient && access === undefined,
     });
-    return { token, grant, graphics: vm.graphics };
+    // The password stays here where the service answers with it.
+    const graphics = access === undefined ? vm.graphics : { ...vm.graphics, password: '' };
+    return { token, grant, graphics };
   };
 }
 
-async function callerOf(
-  oned: Pick<OnedClient, 'userInfo'>,
-  session: SessionString,
-  vm: VmFacts,
-  signal: AbortSignal,
-): Promise<Caller> {
-  const user = await oned.userInfo(session, signal);
+function callerOf(user: UserFacts, vm: VmFacts): Caller {
   return { uid: user.uid, gids: user.gids, byPermission: mayUse(vm, user) };
 }

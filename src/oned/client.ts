@@ -50,6 +50,14 @@ export class OnedClient {
   }
 
   /**
+   * `one.vm.info(session, vmId, true)`: encrypted attributes in clear, for administrators.
+   * @throws GatewayError as `vmInfo`
+   */
+  vmInfoDecrypted(session: SessionString, vmId: number, signal: AbortSignal): Promise<VmFacts> {
+    return this.call('one.vm.info', session, [vmId, true], parseVm, signal, {});
+  }
+
+  /**
    * `one.user.info(session, -1)`: who the caller is.
    * @throws GatewayError as `vmInfo`
    */

@@ -1,7 +1,7 @@
 // The data phase of a WebSocket, as narrow as a console needs it. A session knows this and nothing of frames.
 
 /** Close codes of RFC 6455 section 7.4.1 that a session uses. */
-export const CloseCode = { normal: 1000, goingAway: 1001, serverError: 1011 } as const;
+export const CloseCode = { normal: 1000, goingAway: 1001, protocolError: 1002, serverError: 1011 } as const;
 
 export interface ChannelEvents {
   /** Payload that the browser sent; the bytes are the receiver's to keep. */

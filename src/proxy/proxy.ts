@@ -15,7 +15,7 @@ import { type CertificateFiles, readCertificate } from './certificate.js';
 import { Handshakes } from './handshakes.js';
 import { createHttpApp } from './http-app.js';
 import { createListener, type Listener } from './listener.js';
-import { Session, type SessionSettings } from './session.js';
+import { type SecureConsole, Session, type SessionSettings } from './session.js';
 import { type Admission, createUpgrade, type UpgradeSettings } from './upgrade.js';
 
 export type ProxySettings = UpgradeSettings & SessionSettings;
@@ -23,6 +23,7 @@ export type ProxySettings = UpgradeSettings & SessionSettings;
 export interface ProxyParts {
   readonly door: Door;
   readonly connect: ConnectTarget;
+  readonly secure: SecureConsole;
   readonly logger: Logger;
   /** Asked at every request, so that it may change while running. */
   readonly settings: () => ProxySettings;
@@ -155,12 +156,14 @@ export class ConsoleProxy implements SessionPlace {
   }
 
   private openSession({ browser, admitted, ref, client, fingerprint }: Admission): void {
-    const { connect, settings, logger, door } = this.parts;
-    const { session: id, grant } = admitted;
+    const { connect, secure, settings, logger, door } = this.parts;
+    const { session: id, grant, vnc } = admitted;
     const session: Session = new Session({
       browser,
       grant,
+      vnc,
       connect,
+      secure,
       settings: settings(),
       logger,
       labels: { ref, client, fingerprint },

@@ -2,12 +2,16 @@
 // What always holds: finish() is the only end; it runs once, releases every timer, listener and socket, and writes
 // the one log line with reason, bytes and length.
 import type { SessionEnd } from '../console/gate.js';
-import { toGatewayError } from '../errors.js';
+import type { VncAccess } from '../console/vnc-access.js';
+import { type GatewayError, toGatewayError } from '../errors.js';
 import type { Logger } from '../log.js';
+import { BrowserHandshake, BrowserHandshakeError } from '../rfb/browser-handshake.js';
+import { RfbViolation } from '../rfb/client-violation.js';
 import type { Grant } from '../tokens/grant.js';
 import { checkGreeting } from '../transport/greeting.js';
-import type { ConnectTarget, TargetConnection } from '../transport/transport.js';
+import type { ConnectTarget, TargetConnection, TransportTarget } from '../transport/transport.js';
 import { type BrowserChannel, CloseCode } from './browser-channel.js';
+import { createFilters, type MessageFilters } from './message-filters.js';
 import { Relay } from './relay.js';
 import { SetUp } from './set-up.js';
 
@@ -15,6 +19,14 @@ export interface SessionSettings {
   readonly pingIntervalMs: number;
   readonly connectTimeoutMs: number;
 }
+
+/** Answers the security of a VNC server in the browser's place. @returns the connection right before ClientInit */
+export type SecureConsole = (
+  connection: TargetConnection,
+  target: TransportTarget,
+  access: VncAccess,
+  signal: AbortSignal,
+) => Promise<TargetConnection>;
 
 /** What the log calls this session by. */
 export interface SessionLabels {
@@ -28,6 +40,9 @@ export interface SessionParts {
   readonly grant: Grant;
   readonly labels: SessionLabels;
   readonly connect: ConnectTarget;
+  /** Undefined: the browser answers the VNC server itself. */
+  readonly vnc: VncAccess | undefined;
+  readonly secure: SecureConsole;
   readonly settings: SessionSettings;
   readonly logger: Logger;
   /** The session is over, once; its browser may still be reading. */
@@ -38,6 +53,7 @@ export interface SessionParts {
 
 /** Pings that may stay without an answer. */
 const MAX_UNANSWERED_PINGS = 2;
+const MAX_REASON_BYTES = 123;
 
 export class Session {
   private readonly parts: SessionParts;
@@ -46,6 +62,9 @@ export class Session {
   private setUp: SetUp | undefined;
   private target: TargetConnection | undefined;
   private relay: Relay | undefined;
+  /** Only while the browser is told that it needs no password. */
+  private handshake: BrowserHandshake | undefined;
+  private filters: MessageFilters | undefined;
   private pingTimer: NodeJS.Timeout | undefined;
   private unansweredPings = 0;
   private finished = false;
@@ -77,9 +96,10 @@ export class Session {
     this.log('info', { target: grant.target }, 'console opened');
     const late = `no answer within ${settings.connectTimeoutMs / 1000} s (proxy_connect_timeout)`;
     this.setUp = new SetUp(settings.connectTimeoutMs, () => this.targetFailed(late));
-    this.connect(this.setUp.signal).catch((error: unknown) =>
-      this.targetFailed(toGatewayError(error).detail),
-    );
+    this.connect(this.setUp.signal).catch((error: unknown) => {
+      const failed = toGatewayError(error);
+      this.targetFailed(failed.detail, toldOf(failed));
+    });
   }
 
   /** Ends the session with a close code and a reason that the browser reads. */
@@ -115,8 +135,21 @@ export class Session {
   }
 
   private async connect(signal: AbortSignal): Promise<void> {
-    const target = await this.parts.connect(this.parts.grant.target, signal);
+    const { grant, vnc, connect, secure, browser } = this.parts;
+    const place = { ...grant.target, vmId: grant.vmId };
+    const reached = await connect(place, signal);
+    if (this.finished) return reached.destroy();
+    if (vnc === undefined) return this.startTarget(reached);
+    const target = await secure(reached, place, vnc, signal);
     if (this.finished) return target.destroy();
+    this.target = target;
+    this.filters = createFilters(vnc);
+    this.handshake = new BrowserHandshake();
+    browser.sendCopy(this.handshake.greeting());
+    for (const bytes of this.setUp?.early.splice(0) ?? []) this.shakeHands(bytes);
+  }
+
+  private startTarget(target: TargetConnection): void {
     this.target = target;
     target.start({
       data: (memory, start, end) => this.fromTarget(memory, start, end),
@@ -128,37 +161,86 @@ export class Session {
     });
   }
 
+  /** The browser's part of the handshake; what follows it is the first to be relayed. */
+  private shakeHands(bytes: Buffer): void {
+    const { handshake, target, setUp } = this;
+    if (handshake === undefined) return this.fromBrowser(bytes);
+    if (target === undefined || setUp === undefined) return;
+    this.guard(() => {
+      const { send, rest, done } = handshake.push(bytes);
+      for (const message of send) this.parts.browser.sendCopy(message);
+      if (!done) return;
+      this.handshake = undefined;
+      this.beginRelay(setUp, target);
+      this.startTarget(target);
+      if (rest !== undefined) this.toTarget(rest);
+    });
+  }
+
   /** @returns false where the memory is in use until the browser has drained */
   private fromTarget(memory: Buffer, start: number, end: number): boolean {
-    if (this.relay !== undefined) return this.relay.toBrowser(memory, start, end);
+    const { relay, filters } = this;
+    if (relay !== undefined && filters === undefined) return relay.toBrowser(memory, start, end);
+    if (relay !== undefined) {
+      let kept = start;
+      this.guard(() => {
+        kept = filters?.toBrowser(memory, start, end) ?? end;
+      });
+      return kept === start || relay.toBrowser(memory, start, kept);
+    }
     if (this.setUp === undefined || this.target === undefined) return true;
     const greeting = this.setUp.collect(memory.subarray(start, end));
     const state = checkGreeting(greeting);
     if (state === 'wrong') this.targetFailed('the target is no RFB server');
-    if (state === 'right') this.run(this.setUp, this.target, greeting);
+    if (state === 'right') this.passGreeting(this.setUp, this.target, greeting);
     return true;
   }
 
-  private run(setUp: SetUp, target: TargetConnection, greeting: Buffer): void {
-    const { browser } = this.parts;
+  private passGreeting(setUp: SetUp, target: TargetConnection, greeting: Buffer): void {
+    const relay = this.beginRelay(setUp, target);
+    relay.bytesToBrowser = greeting.length;
+    this.parts.browser.sendCopy(greeting);
+    for (const bytes of setUp.early) relay.toTarget(bytes);
+  }
+
+  private beginRelay(setUp: SetUp, target: TargetConnection): Relay {
     setUp.end();
     this.setUp = undefined;
-    this.relay = new Relay(browser, target);
-    this.relay.bytesToBrowser = greeting.length;
-    browser.sendCopy(greeting);
-    if (setUp.heldBack) browser.resume();
-    for (const bytes of setUp.early) this.relay.toTarget(bytes);
+    this.relay = new Relay(this.parts.browser, target);
+    if (setUp.heldBack) this.parts.browser.resume();
+    return this.relay;
   }
 
   private fromBrowser(bytes: Buffer): void {
-    if (this.relay !== undefined) this.relay.toTarget(bytes);
+    if (this.relay !== undefined) this.toTarget(bytes);
+    else if (this.handshake !== undefined) this.shakeHands(bytes);
     else if (this.setUp?.keepEarly(bytes) === false) this.parts.browser.pause();
   }
 
-  private targetFailed(why: string): void {
+  private toTarget(bytes: Buffer): void {
+    const { relay, filters } = this;
+    if (filters === undefined) return relay?.toTarget(bytes);
+    this.guard(() => {
+      for (const piece of filters.toTarget(bytes)) relay?.toTarget(piece);
+    });
+  }
+
+  /** A browser or a target that breaks RFB where it is read. */
+  private guard(read: () => void): void {
+    try {
+      read();
+    } catch (error) {
+      if (!(error instanceof BrowserHandshakeError || error instanceof RfbViolation)) throw error;
+      if (this.finish(error.message, 'warn')) {
+        this.parts.browser.close(CloseCode.protocolError, clipped(error.message));
+      }
+    }
+  }
+
+  private targetFailed(why: string, told = 'Failed to connect to downstream server'): void {
     const { host, port } = this.parts.grant.target;
     if (!this.finish(why.startsWith('target ') ? why : `target ${host}:${port}: ${why}`, 'warn')) return;
-    this.parts.browser.close(CloseCode.serverError, 'Failed to connect to downstream server');
+    this.parts.browser.close(CloseCode.serverError, told);
   }
 
   private ping(): void {
@@ -198,4 +280,17 @@ export class Session {
     if (!logger.isLevelEnabled(level)) return;
     logger[level]({ ...labels, vm: grant.vmId, user: grant.user, ...about }, message);
   }
+}
+
+/** What a target's own words are to the person, where there are any. */
+function toldOf({ publicText }: GatewayError): string {
+  return clipped(publicText);
+}
+
+/** A close reason has 123 bytes (RFC 6455 section 5.5). */
+function clipped(text: string): string {
+  const bytes = Buffer.from(text);
+  if (bytes.length <= MAX_REASON_BYTES) return text;
+  // A character that is cut becomes one that means just that, and takes no more than three bytes.
+  return bytes.subarray(0, MAX_REASON_BYTES - 3).toString('utf8');
 }

@@ -2,6 +2,7 @@
 // What always holds: a method asks oned as the caller before anything else becomes known or is done.
 import type { IssueConsole } from '../console/issue.js';
 import type { Management } from '../console/management.js';
+import type { IssueOptions } from '../console/vnc-access.js';
 import type { SessionString } from '../oned/session-string.js';
 import type { ReplyValue } from './reply.js';
 
@@ -10,6 +11,7 @@ export interface ConsoleRequest {
   readonly method: string;
   readonly session: SessionString;
   readonly vmId: number;
+  readonly options: IssueOptions;
 }
 
 export interface MethodSettings {

@@ -1,11 +1,13 @@
 // From a decoded call to a request for one of the methods. What always holds: what is wrong with a call is said before
 // anybody is asked anything, and without a word that could be a secret.
+
+import type { IssueOptions } from '../console/vnc-access.js';
 import { GatewayError } from '../errors.js';
 import type { SessionString } from '../oned/session-string.js';
 import { decodeInteger, type RpcCall, type RpcValue } from './call.js';
 import type { ConsoleRequest } from './method.js';
 
-/** session string, VM id, and options that this version has none of. */
+/** session string, VM id, and a struct of options. */
 const MAX_PARAMETERS = 3;
 const MAX_INT = 2 ** 31 - 1;
 const MAX_QUOTED_LENGTH = 64;
@@ -22,14 +24,34 @@ export function readRequest({ method, parameters }: RpcCall, known: readonly str
       detail: 'unknown method',
     });
   }
-  const [session, vmId] = parameters;
+  const [session, vmId, options] = parameters;
   if (session === undefined || vmId === undefined || parameters.length > MAX_PARAMETERS) {
     throw wrongParameters(
       `${method} takes a session string, a VM id and optionally a struct; ${parameters.length} parameters came`,
     );
   }
   if (session.type !== 'string') throw wrongParameters('The first parameter, the session, is no string');
-  return { method, session: session.text.replace(/\r?\n$/, '') as SessionString, vmId: vmIdOf(vmId) };
+  return {
+    method,
+    session: session.text.replace(/\r?\n$/, '') as SessionString,
+    vmId: vmIdOf(vmId),
+    options: optionsOf(options),
+  };
+}
+
+/**
+ * Options that this service knows; a third parameter that is no struct is ignored, as are others in it.
+ * @throws GatewayError `bad-parameters` where it cannot be told whether it was meant
+ */
+function optionsOf(options: RpcValue | undefined): IssueOptions {
+  const viewOnly = options?.type === 'struct' ? options.members.get('view_only') : undefined;
+  if (viewOnly === undefined) return { viewOnly: false };
+  if (viewOnly.type === 'boolean') return { viewOnly: viewOnly.value };
+  const text =
+    viewOnly.type === 'int' ? String(viewOnly.value) : viewOnly.type === 'string' ? viewOnly.text : '';
+  if (/^(1|true|yes)$/i.test(text)) return { viewOnly: true };
+  if (/^(0|false|no)$/i.test(text)) return { viewOnly: false };
+  throw wrongParameters('view_only is no boolean');
 }
 
 /** A 32-bit integer in any of the types that portals use, or a text of digits. */

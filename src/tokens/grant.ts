@@ -1,5 +1,5 @@
 // What a token stands for. What always holds: host and port come from oned, never from a browser, and neither
-// the token nor a VNC password is part of a grant, so a grant may rest on disk.
+// the token nor a VNC password in clear is part of a grant, so a grant may rest on disk.
 
 export interface Grant {
   readonly vmId: number;
@@ -9,10 +9,20 @@ export interface Grant {
   readonly user: string;
   /** What gave that user the VM, as far as it can be looked up again; only with `service_auth`. */
   readonly caller?: Caller | undefined;
+  /** The service shakes hands with the VNC server itself; undefined: the browser does. */
+  readonly vnc?: VncGrant | undefined;
   /** Milliseconds since 1970. */
   readonly issuedAt: number;
   /** Milliseconds since 1970; until then the token must have been used for the first time. */
   readonly expiresAt: number;
+}
+
+/** What the service needs to answer the VNC server, and what the browser may do then. */
+export interface VncGrant {
+  /** Sealed with a key that only the service has; empty where the VM has none. */
+  readonly sealedPassword: string;
+  readonly viewOnly: boolean;
+  readonly clipboard: 'both' | 'to_vm' | 'from_vm' | 'off';
 }
 
 /** A user of OpenNebula, as `one.user.info` told of him. */

@@ -23,6 +23,12 @@ const callerSchema = z.strictObject({
   byPermission: z.boolean(),
 });
 
+export const vncSchema = z.strictObject({
+  sealedPassword: z.string().max(2048),
+  viewOnly: z.boolean(),
+  clipboard: z.enum(['both', 'to_vm', 'from_vm', 'off']),
+});
+
 const leaseSchema = z.strictObject({
   session: z
     .string()
@@ -45,7 +51,7 @@ const useSchema = z.strictObject({
 
 /** The fields of a `TokenRecord`, to be put into a strict object with others. */
 export const recordShape = {
-  grant: z.strictObject({ ...grantShape, caller: callerSchema.optional() }),
+  grant: z.strictObject({ ...grantShape, caller: callerSchema.optional(), vnc: vncSchema.optional() }),
   use: useSchema.optional(),
   ended: z.enum(['revoked', 'vm-gone']).optional(),
   keepUntil: time,

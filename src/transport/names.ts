@@ -1,35 +1,63 @@
 // Names of hypervisors to addresses, remembered briefly: a look-up costs more than the rest of a connect.
-// What always holds: an answer is not older than a few seconds, and failures are not remembered.
+// What always holds: an answer is not older than a few seconds, failures are not remembered, and who asks for the same
+// name at the same time waits for the same answer.
 import { type LookupAddress, lookup } from 'node:dns';
-import type { LookupFunction } from 'node:net';
+import { isIP } from 'node:net';
 
 const REMEMBER_MS = 10_000;
 const MAX_NAMES = 1_000;
 
 interface Answer {
-  readonly addresses: LookupAddress[];
-  readonly until: number;
+  readonly addresses: Promise<readonly LookupAddress[]>;
+  /** Infinity while it is being asked for. */
+  until: number;
 }
 
 const answers = new Map<string, Answer>();
 
-/** In place of `dns.lookup` for `net.connect`, which asks for all addresses and tries them in turn. */
-export const rememberedLookup: LookupFunction = (name, options, callback) => {
+/**
+ * All addresses of a name, at least one, in the system's order of preference; an IP address is its own.
+ * @throws the system's error, ENOTFOUND for one; the signal's reason when it fires first
+ */
+export async function resolveName(name: string, signal: AbortSignal): Promise<readonly LookupAddress[]> {
+  signal.throwIfAborted();
+  const family = isIP(name);
+  if (family !== 0) return [{ address: name, family }];
   const known = answers.get(name);
-  if (known !== undefined && known.until > performance.now()) return give(known.addresses);
-  lookup(name, { all: true }, (error, addresses) => {
-    if (error) return callback(error, '', 0);
-    if (answers.size >= MAX_NAMES) answers.clear();
-    answers.set(name, { addresses, until: performance.now() + REMEMBER_MS });
-    give(addresses);
-  });
+  const answer = known !== undefined && known.until > performance.now() ? known : ask(name);
+  return untilAborted(answer.addresses, signal);
+}
 
-  function give(all: LookupAddress[]): void {
-    const fitting =
-      options.family === 4 || options.family === 6 ? all.filter((one) => one.family === options.family) : all;
-    const first = fitting[0];
-    if (first === undefined) callback(Object.assign(new Error('no address'), { code: 'ENOTFOUND' }), '', 0);
-    else if (options.all === true) callback(null, fitting);
-    else callback(null, first.address, first.family);
-  }
-};
+function ask(name: string): Answer {
+  const answer: Answer = { addresses: lookUp(name), until: Number.POSITIVE_INFINITY };
+  if (answers.size >= MAX_NAMES) answers.clear();
+  answers.set(name, answer);
+  answer.addresses.then(
+    () => {
+      answer.until = performance.now() + REMEMBER_MS;
+    },
+    () => {
+      if (answers.get(name) === answer) answers.delete(name);
+    },
+  );
+  return answer;
+}
+
+function lookUp(name: string): Promise<readonly LookupAddress[]> {
+  return new Promise((resolve, reject) => {
+    lookup(name, { all: true }, (error, addresses) => {
+      if (error) reject(error);
+      else if (addresses.length > 0) resolve(addresses);
+      else reject(Object.assign(new Error('no address'), { code: 'ENOTFOUND' }));
+    });
+  });
+}
+
+/** The system's look-up cannot be called off; who waits for it can. */
+function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
+}

@@ -41,6 +41,11 @@ export class ReadMemory {
     return (this.large ?? this.small).room;
   }
 
+  /** For who knows how much comes, because it is there already: up to a large piece of it will fit. */
+  makeRoom(bytes: number): void {
+    if (bytes > SMALL_READ_BYTES) this.large ??= borrow();
+  }
+
   /**
    * Chooses the piece for the next read by what the last one brought. To be called at the end of every read, before
    * Node asks for `room`: it asks once a read, at once, and reads there even when that is much later.

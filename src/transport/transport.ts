@@ -1,9 +1,15 @@
 // The way from the proxy to a target. What always holds: host and port come from a grant; an attempt ends with its
 // signal, and leaves no socket behind when it fails.
 
+import { causeOf, GatewayError } from '../errors.js';
+
 export interface TransportTarget {
+  /** The hypervisor, as oned calls it: a name or an IP address. */
   readonly host: string;
+  /** The VM's own. */
   readonly port: number;
+  /** For ways whose path names the VM. */
+  readonly vmId?: number | undefined;
 }
 
 export interface TargetEvents {
@@ -36,3 +42,17 @@ export interface TargetConnection {
  * @throws GatewayError `target-failed` saying why; the signal's reason when it fires first
  */
 export type ConnectTarget = (target: TransportTarget, signal: AbortSignal) => Promise<TargetConnection>;
+
+/** The error of a way that failed; `what` says where and why, for the log. */
+export function targetFailed({ host, port }: TransportTarget, what: string): GatewayError {
+  return new GatewayError('target-failed', { detail: `target ${host}:${port}: ${what}` });
+}
+
+/** What `ended` says of a connection that closed, or broke with an error. */
+export function whyEnded(error: Error | undefined): string {
+  if (error === undefined) return 'the target closed the connection';
+  if (error instanceof GatewayError) return error.detail;
+  const cause = causeOf(error);
+  if (/^(ECONNRESET|EPIPE)$/.test(cause)) return 'the target reset the connection';
+  return `the connection to the target broke: ${cause}`;
+}

@@ -17,8 +17,11 @@ import { readShipped, shippedPath } from './shipped-file.ts';
 describe('etc/one/vnctoken-server.conf', () => {
   const path = 'etc/one/vnctoken-server.conf';
 
-  test('sets the log file and nothing else', () => {
-    expect(parse(readShipped(path))).toEqual({ ':log_file': '/var/log/one/vnctoken.log' });
+  test('sets the log file, and keeps VNC passwords from browsers, and nothing else', () => {
+    expect(parse(readShipped(path))).toEqual({
+      ':log_file': '/var/log/one/vnctoken.log',
+      ':vnc_auth': 'proxy',
+    });
   });
 
   test('shows each setting with the value that it has anyway', async () => {

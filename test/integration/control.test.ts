@@ -59,6 +59,7 @@ async function startControl(options: Partial<ControlServerOptions> = {}) {
     ...{ store, sessions, endings, audit, isExempt: () => true },
     settings: () => ({ ...rules, maxUnknownTokens: 60 }),
     recheck: async (grant) => grant,
+    vncAccess: () => undefined,
   });
   const ended: unknown[] = [];
   const place = {

@@ -301,6 +301,7 @@ describe('a proxy in this process', () => {
         closed: () => void openSessions--,
       },
       connect: connectTcp,
+      secure: async (connection) => connection,
       logger: pino({ enabled: false }),
       // Nobody is trusted, so that every connection takes a place until it has shown a token.
       settings: () => ({

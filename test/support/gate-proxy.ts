@@ -93,6 +93,7 @@ function createProxy(door: Door): ConsoleProxy {
   return new ConsoleProxy({
     door,
     connect: connectTcp,
+    secure: async (connection) => connection,
     logger: pino({ level: 'silent' }),
     wss: 'no',
     certificateFiles: { cert: undefined, key: undefined },

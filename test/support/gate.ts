@@ -185,7 +185,11 @@ export function buildGate(options: StageOptions = {}): Stage {
   const upkeep = new Upkeep({ store, sessions, endings, rules: () => rules, logger });
   const revocation = new Revocation({ store, sessions, endings, rules: () => rules, audit });
   const recheck = options.recheck ?? ((grant) => Promise.resolve(grant));
-  const gate = new Gate({ ...{ store, sessions, endings, audit, isExempt, recheck }, settings: () => rules });
+  const gate = new Gate({
+    ...{ store, sessions, endings, audit, isExempt, recheck },
+    settings: () => rules,
+    vncAccess: () => undefined,
+  });
   const newPlace = () => new TestPlace((session, reason) => gate.closed(session, { ...end, reason }));
   const defaultPlace = newPlace();
   const createOptions: CreateOptions = { maxOfVm: 1000, forWebsockify: false };

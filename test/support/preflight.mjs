@@ -29,6 +29,7 @@ const packages = {
   'redis-server': 'the token store of many hosts',
   ruby: 'an XML-RPC client',
   'ruby-xmlrpc': 'an XML-RPC client',
+  stunnel4: 'TLS before a VNC server',
   systemd: 'systemd-analyze, for the shipped units',
   'tigervnc-standalone-server': 'a VNC server',
   'tigervnc-tools': 'vncpasswd',

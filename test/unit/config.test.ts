@@ -59,6 +59,8 @@ describe('the settings', () => {
       sealed_keys: undefined,
       service_auth: undefined,
       recheck_interval: 60,
+      ...{ targets: [], vnc_auth: 'pass', password_key: undefined },
+      ...{ view_only_without_manage: false, clipboard: 'both' },
       server_users: [],
       max_tokens_per_vm: 256,
       max_sessions_per_vm: 16,
@@ -274,10 +276,21 @@ describe('a mistake', () => {
     expect(problems[0]).toContain(name);
   });
 
-  it.each(['targets', 'vnc_auth'])('is to set %s, which a later version takes', (name) => {
-    expect(problemsOf({ own: `:${name}: x\n` })[0]).toContain(`${name} is reserved for a later version`);
+  it('is a rule of targets that cannot be, told with its place', () => {
+    const [problem] = problemsOf({ own: ':targets:\n  - via: tcp\n  - via: carrier-pigeon\n' });
+    expect(problem).toMatch(/targets\[1\]\.via: expected tcp, tls/);
   });
 
+  it.each([
+    [':clipboard: off\n', 'clipboard needs vnc_auth: proxy'],
+    [':view_only_without_manage: yes\n', 'view_only_without_manage needs vnc_auth: proxy'],
+    [
+      ':vnc_auth: proxy\n:token_store: redis\n:redis_url: redis://localhost\n',
+      'vnc_auth: proxy with token_store: redis needs password_key',
+    ],
+  ])('is to set %j alone', (own, problem) => {
+    expect(problemsOf({ own })[0]).toContain(problem);
+  });
   it.each([
     ['redis', [], ['token_store: redis needs redis_url']],
     ['redis', [':redis_url: redis://a'], []],
@@ -356,7 +369,6 @@ describe('the command line', () => {
     [['revoke', '0123456789'], 'a fingerprint has 12 hexadecimal digits'],
     [['revoke', 'sometokensometokensometok:pw@'], 'a fingerprint has 12 hexadecimal digits'],
     [['serve', 'demo'], 'one command at a time'],
-    [['--targets', '2'], 'targets is reserved for a later version'],
     [['--redis_url', 'redis://:pw@host'], 'a secret does not belong on the command line'],
     [['--redis-url=redis://:pw@host'], 'a secret does not belong on the command line'],
     [['--check'], '--check belongs to demo'],

@@ -39,6 +39,10 @@ describe('the option table', () => {
     const path = join(temporaryFolder(), 'vnctoken-server.conf');
     writeFileSync(path, shipped.replace(/^#\s*:/gm, ':'));
     const load = (configFiles: string[]) => loadSettings({ configFiles, flags: new Map(), env: {} }).settings;
-    expect(load([path])).toEqual({ ...load(['/dev/null']), log_file: '/var/log/one/vnctoken.log' });
+    expect(load([path])).toEqual({
+      ...load(['/dev/null']),
+      log_file: '/var/log/one/vnctoken.log',
+      vnc_auth: 'proxy',
+    });
   });
 });

@@ -1,10 +1,13 @@
 // Issue, with an oned and a store that only note what they were asked. What always holds: nothing is stored before oned
 // has allowed it, and what is stored follows from the settings of that moment.
-import { expect, it } from 'vitest';
+import { createSecretKey, randomBytes } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
 import { createIssue, type IssueSettings } from '../../src/console/issue.ts';
+import { type VncSettings, vncAccessOf } from '../../src/console/vnc-access.ts';
 import { GatewayError } from '../../src/errors.ts';
 import type { SessionString } from '../../src/oned/session-string.ts';
 import type { VmFacts } from '../../src/oned/vm.ts';
+import type { PasswordKey } from '../../src/tokens/password-seal.ts';
 import type { TokenRecord } from '../../src/tokens/record.ts';
 import type { CreateOptions } from '../../src/tokens/store.ts';
 import type { Token } from '../../src/tokens/token.ts';
@@ -38,6 +41,10 @@ function world({ settings = {}, vm = {}, user = { uid: 2, gids: [100] }, fails }
         step('vm.info');
         return { ...runningVm, ...vm };
       },
+      vmInfoDecrypted: async (session) => {
+        step(`vm.info decrypted by ${session}`);
+        return { ...runningVm, ...vm, graphics: { ...runningVm.graphics, password: 'in clear' } };
+      },
       userInfo: async () => {
         step('user.info');
         return { ...user, name: 'alice' };
@@ -53,13 +60,15 @@ function world({ settings = {}, vm = {}, user = { uid: 2, gids: [100] }, fails }
     },
     settings: () => ({
       ...{ ttlMs: 600_000, consolePorts: [{ first: 5900, last: 65535 }], maxTokensPerVm: 256 },
-      ...{ recheck: false, bindClient: false, serverUsers: new Set<string>() },
+      ...{ serviceSession: undefined, bindClient: false, serverUsers: new Set<string>() },
+      vnc: { auth: 'pass', clipboard: 'both', viewOnlyWithoutManage: false, passwordKey: undefined },
       ...settings,
     }),
   });
   return {
     ...{ steps, stored },
-    issue: (session = 'alice:secret') => issue(session as SessionString, 7, never),
+    issue: (session = 'alice:secret', viewOnly = false) =>
+      issue(session as SessionString, 7, { viewOnly }, never),
   };
 }
 
@@ -79,7 +88,7 @@ it('asks oned for the VM as the caller, then stores, then answers', async () => 
 });
 
 it('writes down neither the session nor the password', async () => {
-  const { issue, stored } = world({ settings: { recheck: true } });
+  const { issue, stored } = world({ settings: { serviceSession: 'service:its-own' as SessionString } });
   await issue();
   expect(JSON.stringify(stored)).not.toContain('secret');
 });
@@ -103,7 +112,10 @@ it.each([
 ])(
   'with recheck it asks who the caller is after oned has let him in: %s',
   async (_who, user, byPermission) => {
-    const { issue, steps } = world({ settings: { recheck: true }, user });
+    const { issue, steps } = world({
+      settings: { serviceSession: 'service:its-own' as SessionString },
+      user,
+    });
     expect((await issue()).grant.caller).toEqual({ ...user, byPermission });
     expect(steps).toEqual(['vm.info', 'user.info', 'create']);
   },
@@ -125,8 +137,68 @@ it.each<[string, World, string, string[]]>([
     ['vm.info', 'user.info', 'create'],
   ],
 ])('ends where %s', async (_what, parts, code, steps) => {
-  const asked = world({ settings: { recheck: true }, ...parts });
+  const asked = world({ settings: { serviceSession: 'service:its-own' as SessionString }, ...parts });
   await expect(asked.issue()).rejects.toMatchObject({ code });
   expect(asked.steps).toEqual(steps);
   expect(asked.stored).toEqual([]);
+});
+
+describe('where the service answers the VNC server', () => {
+  const passwordKey = createSecretKey(randomBytes(32)) as PasswordKey;
+  const vnc: VncSettings = { auth: 'proxy', clipboard: 'from_vm', viewOnlyWithoutManage: false, passwordKey };
+
+  it('the password goes into the grant sealed, to nobody else, and opens for the session', async () => {
+    const { issue, stored } = world({ settings: { vnc } });
+    const { grant, graphics } = await issue();
+    expect(graphics).toEqual({ ...runningVm.graphics, password: '' });
+    expect(JSON.stringify(stored)).not.toContain(runningVm.graphics.password);
+    expect(stored[0]?.options.forWebsockify).toBe(false);
+    expect(vncAccessOf(grant, passwordKey)).toEqual({
+      ...{ password: runningVm.graphics.password, viewOnly: false, clipboard: 'from_vm' },
+    });
+    expect(() => vncAccessOf({ ...grant, vmId: 8 }, passwordKey)).toThrow();
+  });
+
+  it('a VM without a password has none sealed', async () => {
+    const graphics = { ...runningVm.graphics, password: '' };
+    const { grant } = await world({ settings: { vnc }, vm: { graphics } }).issue();
+    expect(vncAccessOf(grant, passwordKey)).toMatchObject({ password: '' });
+  });
+
+  it.each([
+    ['somebody who asks for it', true, { uid: 2, gids: [100] }, vnc, true],
+    [
+      'somebody without MANAGE',
+      false,
+      { uid: 3, gids: [101] },
+      { ...vnc, viewOnlyWithoutManage: true },
+      true,
+    ],
+    ['somebody with MANAGE', false, { uid: 2, gids: [100] }, { ...vnc, viewOnlyWithoutManage: true }, false],
+  ])('view only: %s', async (_who, asked, user, settings, viewOnly) => {
+    const { issue } = world({ settings: { vnc: settings }, user });
+    expect((await issue('alice:secret', asked)).grant.vnc?.viewOnly).toBe(viewOnly);
+  });
+
+  const encrypted = { ...runningVm.graphics, password: 'Xb/OyOPb1gLlG4zcJbANcQ==' };
+
+  it('an encrypted password is asked for by the service itself, after the caller was let in', async () => {
+    const serviceSession = 'service:its-own' as SessionString;
+    const { issue, steps } = world({ settings: { vnc, serviceSession }, vm: { graphics: encrypted } });
+    expect(vncAccessOf((await issue()).grant, passwordKey)?.password).toBe('in clear');
+    expect(steps.slice(0, 2)).toEqual(['vm.info', 'vm.info decrypted by service:its-own']);
+  });
+
+  it('an encrypted password is refused where nobody can read it', async () => {
+    const asked = world({ settings: { vnc }, vm: { graphics: encrypted } });
+    await expect(asked.issue()).rejects.toMatchObject({
+      code: 'no-console',
+      publicText: expect.stringContaining('service_auth'),
+    });
+    expect(asked.stored).toEqual([]);
+  });
+});
+
+it('refuses view only where the browser talks to the VNC server itself', async () => {
+  await expect(world().issue('alice:secret', true)).rejects.toMatchObject({ code: 'bad-parameters' });
 });

@@ -1,28 +1,38 @@
-// Remembered names: the answers are those of the system, in the forms that net.connect asks for.
+// Remembered names: the answers are those of the system, shared by who asks at the same time, and never a failure.
 import { expect, it } from 'vitest';
-import { rememberedLookup } from '../../src/transport/names.ts';
+import { resolveName } from '../../src/transport/names.ts';
 
-function ask(name: string, options: { all?: boolean; family?: number }): Promise<unknown> {
-  return new Promise((resolve) => {
-    rememberedLookup(name, options, (error, address, family) => resolve(error?.code ?? { address, family }));
-  });
+const never = new AbortController().signal;
+
+async function codeOf(promise: Promise<unknown>): Promise<unknown> {
+  return promise.then(
+    () => 'resolved',
+    (error: NodeJS.ErrnoException) => error.code,
+  );
 }
 
-it('gives all addresses, or the first, of one family or both', async () => {
-  const all = (await ask('localhost', { all: true })) as { address: { address: string; family: number }[] };
-  expect(all.address.map(({ address }) => address)).toContain('127.0.0.1');
-  expect(await ask('localhost', { family: 4 })).toEqual({ address: '127.0.0.1', family: 4 });
-  const four = (await ask('localhost', { all: true, family: 4 })) as { address: { family: number }[] };
-  expect(four.address.every(({ family }) => family === 4)).toBe(true);
+it('gives all addresses of a name, and an address as itself', async () => {
+  const all = await resolveName('localhost', never);
+  expect(all.map(({ address }) => address)).toContain('127.0.0.1');
+  expect(await resolveName('192.0.2.7', never)).toEqual([{ address: '192.0.2.7', family: 4 }]);
+  expect(await resolveName('2001:db8::7', never)).toEqual([{ address: '2001:db8::7', family: 6 }]);
 });
 
-it('answers at once from what it remembers, and fails for what there is not, again and again', async () => {
-  await ask('localhost', { all: true });
-  let answered = false;
-  rememberedLookup('localhost', { all: true }, () => {
-    answered = true;
-  });
-  expect(answered).toBe(true);
+it('gives the very same answer to all who ask within a few seconds', async () => {
+  const [one, two] = await Promise.all([resolveName('localhost', never), resolveName('localhost', never)]);
+  expect(two).toBe(one);
+  expect(await resolveName('localhost', never)).toBe(one);
+});
+
+it('fails for what there is not, again and again', async () => {
   for (let i = 0; i < 2; i++)
-    expect(await ask('nosuchname.invalid', { all: true })).toMatch(/^(ENOTFOUND|EAI_AGAIN)$/);
+    expect(await codeOf(resolveName('nosuchname.invalid', never))).toMatch(/^(ENOTFOUND|EAI_AGAIN)$/);
+});
+
+it('does not keep anybody who has given up waiting', async () => {
+  const attempt = new AbortController();
+  const asked = resolveName('another.nosuchname.invalid', attempt.signal);
+  attempt.abort(new Error('given up'));
+  await expect(asked).rejects.toThrow('given up');
+  await expect(resolveName('localhost', attempt.signal)).rejects.toThrow('given up');
 });

@@ -4,8 +4,8 @@ import { createCipheriv, randomBytes, webcrypto } from 'node:crypto';
 import { CompactEncrypt, generateKeyPair } from 'jose';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Grant } from '../../src/tokens/grant.ts';
-import { seal, unseal } from '../../src/tokens/sealed/seal.ts';
 import { importKeys, type KeyBytes, type SealKeys } from '../../src/tokens/sealed/keys.ts';
+import { seal, unseal } from '../../src/tokens/sealed/seal.ts';
 import { isSealedForm, type Token } from '../../src/tokens/token.ts';
 import { seededRandom } from '../support/random.ts';
 

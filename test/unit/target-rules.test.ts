@@ -87,7 +87,13 @@ describe('rules as written', () => {
     expect(rules[3]).toMatchObject({ address: 'gate.example.com', port: { fixed: 443 } });
     expect(rules[4]).toMatchObject({ port: { shift: -200 }, path: '/' });
     expect(rules[5]).toMatchObject({
-      ssh: { user: 'oneadmin', port: 2222, knownHosts: ['/a', '/b'], listen: '127.0.0.2', address: '192.0.2.9' },
+      ssh: {
+        user: 'oneadmin',
+        port: 2222,
+        knownHosts: ['/a', '/b'],
+        listen: '127.0.0.2',
+        address: '192.0.2.9',
+      },
     });
   });
 
@@ -114,13 +120,33 @@ describe('rules as written', () => {
     ],
     ['a network that is none', [{ match: '10.0.0.0/33' }], [/^targets\[0\]\.match: expected a host name/]],
     ['a name with a space', [{ match: 'kvm 1' }], [/^targets\[0\]\.match/]],
-    ['ports that are none', [{ port: 0 }, { port: 65536 }, { port: 'vnc' }], [/\[0\]\.port/, /\[1\]\.port/, /\[2\]\.port/]],
-    ['a timeout of nothing', [{ connect_timeout: '0' }], [/^targets\[0\]\.connect_timeout: expected seconds/]],
+    [
+      'ports that are none',
+      [{ port: 0 }, { port: 65536 }, { port: 'vnc' }],
+      [/\[0\]\.port/, /\[1\]\.port/, /\[2\]\.port/],
+    ],
+    [
+      'a timeout of nothing',
+      [{ connect_timeout: '0' }],
+      [/^targets\[0\]\.connect_timeout: expected seconds/],
+    ],
     ['a source that is a name', [{ source_address: 'eth0' }], [/source_address: expected an IP address/]],
-    ['half a pair', [{ via: 'tls', cert_file: '/c' }], [/^targets\[0\]\.key_file: missing: it goes with cert_file/]],
-    ['a short fingerprint', [{ via: 'tls', fingerprint: 'AB:CD' }], [/^targets\[0\]\.fingerprint: expected a SHA-256/]],
+    [
+      'half a pair',
+      [{ via: 'tls', cert_file: '/c' }],
+      [/^targets\[0\]\.key_file: missing: it goes with cert_file/],
+    ],
+    [
+      'a short fingerprint',
+      [{ via: 'tls', fingerprint: 'AB:CD' }],
+      [/^targets\[0\]\.fingerprint: expected a SHA-256/],
+    ],
     ['unix without a path', [{ via: 'unix' }], [/^targets\[0\]\.path: missing/]],
-    ['unix with a relative path', [{ via: 'unix', path: 'x.sock' }], [/^targets\[0\]\.path: expected an absolute/]],
+    [
+      'unix with a relative path',
+      [{ via: 'unix', path: 'x.sock' }],
+      [/^targets\[0\]\.path: expected an absolute/],
+    ],
     ['unix with an endless path', [{ via: 'unix', path: `/${'x'.repeat(107)}` }], [/at most 107 bytes/]],
     ['a URL for a path', [{ via: 'ws', path: 'ws://x/' }], [/^targets\[0\]\.path: expected a path/]],
     ['another host in a path', [{ via: 'ws', path: '//evil/' }], [/^targets\[0\]\.path: expected a path/]],

@@ -2,10 +2,10 @@
 // look exactly as we write it is not believed.
 import { z } from 'zod';
 import type { Grant } from '../grant.js';
-import { type RunId, runIdSchema } from './heartbeat.js';
 import type { TokenRecord } from '../record.js';
 import { formerGrantShape, recordShape } from '../record-schema.js';
 import { issued } from '../rules.js';
+import { type RunId, runIdSchema } from './heartbeat.js';
 
 const FORMAT_VERSION = 2;
 

@@ -2,12 +2,12 @@
 // What always holds: a token can be used only after its files were written; a restart knows every token that can still be
 // used, and none that was ended; issue and redeem do no work per stored token.
 import type { Logger } from '../../log.js';
-import { FileJournal } from './journal.js';
 import { MemoryTokenStore } from '../memory/store.js';
 import type { TokenRecord } from '../record.js';
-import { recovered } from './recovery.js';
 import { RENEW_EVERY_MS } from '../rules.js';
 import type { TokenHash } from '../token.js';
+import { FileJournal } from './journal.js';
+import { recovered } from './recovery.js';
 import type { TokenFiles } from './token-files.js';
 
 const RETRY_EVERY_MS = 1000;

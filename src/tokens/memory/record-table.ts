@@ -1,10 +1,11 @@
 // The records of one host in memory, to be found by token, by VM and by the time of their end.
 // What always holds: the indexes agree with the records; ended tokens are kept apart, so that they neither fill up the
 // place of living ones nor stand in front of them, and the oldest of them go first when there are too many.
-import { ExpiryOrder } from './expiry-order.js';
+
 import type { TokenRecord } from '../record.js';
 import type { StoredToken } from '../store.js';
 import type { TokenHash } from '../token.js';
+import { ExpiryOrder } from './expiry-order.js';
 
 export class RecordTable {
   private readonly maxEnded: number;

@@ -5,9 +5,9 @@
 import { GatewayError } from '../../errors.js';
 import { noBus } from '../bus.js';
 import type { TokenRecord } from '../record.js';
-import { RecordTable } from './record-table.js';
 import type { Change, CreateOptions, StoredToken, TokenKey, TokenStore } from '../store.js';
 import { hashToken, newToken, type Token, type TokenHash } from '../token.js';
+import { RecordTable } from './record-table.js';
 
 const SWEEP_INTERVAL_MS = 1000;
 /** Records that one sweep looks at: some milliseconds, and more than can be issued within a second. */

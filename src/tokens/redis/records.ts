@@ -2,13 +2,13 @@
 // What always holds: what is no record counts as none and is left alone; every answer sets the clock.
 import type { Logger } from '../../log.js';
 import type { TokenRecord } from '../record.js';
+import { fingerprint, type TokenHash } from '../token.js';
 import type { RedisCalls } from './calls.js';
 import type { RedisClock } from './clock.js';
 import { RedisRefusal } from './connection.js';
 import { NO_VM, type RedisKeys } from './keys.js';
 import { parseRecord } from './record.js';
 import * as scripts from './scripts.js';
-import { fingerprint, type TokenHash } from '../token.js';
 
 const WARN_EVERY_MS = 10_000;
 /** A host that is on a console says so more often. */

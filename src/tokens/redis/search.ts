@@ -1,13 +1,13 @@
 // Many records at once: those of a VM by its index, and all of them for people who look.
 // What always holds: no step takes long for the server, and what is found is bounded.
 
+import type { StoredToken } from '../store.js';
+import type { TokenHash } from '../token.js';
 import type { RedisCalls } from './calls.js';
 import { asHash, NO_VM, type RedisKeys } from './keys.js';
 import type { RedisRecords } from './records.js';
 import { scanResult } from './scripts.js';
 import type { RedisServer } from './url.js';
-import type { StoredToken } from '../store.js';
-import type { TokenHash } from '../token.js';
 
 /** Elements that the server looks at in one step. */
 const STEP = 500;

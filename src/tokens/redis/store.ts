@@ -8,6 +8,8 @@ import { causeOf, GatewayError } from '../../errors.js';
 import type { Logger } from '../../log.js';
 import type { SessionBus } from '../bus.js';
 import type { TokenRecord } from '../record.js';
+import type { Change, CreateOptions, StoredToken, TokenKey, TokenStore } from '../store.js';
+import { hashToken, newToken, type Token, type TokenHash } from '../token.js';
 import { accessTo, topologyOf } from './access.js';
 import { RedisBus } from './bus.js';
 import { notKept, RedisCalls, takesNothingNew, unavailable } from './calls.js';
@@ -19,8 +21,6 @@ import { INDEX_SLACK_MS, RedisRecords } from './records.js';
 import { RedisSearch } from './search.js';
 import type { RedisTopology } from './topology.js';
 import type { RedisAddress } from './url.js';
-import type { Change, CreateOptions, StoredToken, TokenKey, TokenStore } from '../store.js';
-import { hashToken, newToken, type Token, type TokenHash } from '../token.js';
 
 /** Against other hosts that change the same token; each time, one of them succeeds. */
 const MAX_ATTEMPTS = 100;

@@ -6,8 +6,9 @@ import { CompactEncrypt, compactDecrypt, errors } from 'jose';
 import { z } from 'zod';
 import { GatewayError } from '../../errors.js';
 import type { Grant } from '../grant.js';
-import { KEY_ID, type SealKeys } from './keys.js';
+import { vncSchema } from '../record-schema.js';
 import { isSealedForm, type Token } from '../token.js';
+import { KEY_ID, type SealKeys } from './keys.js';
 
 /** The header that we write, to the letter: other members, another order or a space make it a stranger's. */
 const HEADER = new RegExp(`^\\{"alg":"dir","enc":"A256GCM","kid":"(${KEY_ID})"\\}$`);
@@ -29,6 +30,7 @@ const claims = z
         byPermission: z.boolean(),
       })
       .optional(),
+    vnc: vncSchema.optional(),
     issued: milliseconds,
     expires: milliseconds,
     /** Random, so that two tokens for the same console differ in what they say as well. */
@@ -38,10 +40,11 @@ const claims = z
 
 /** @throws GatewayError `store-failed` where the grant does not fit into a token */
 export async function seal(grant: Grant, { sealing }: SealKeys): Promise<Token> {
-  const { target, vmId, user, caller, issuedAt, expiresAt } = grant;
+  const { target, vmId, user, caller, vnc, issuedAt, expiresAt } = grant;
   const said: z.input<typeof claims> = {
     ...{ host: target.host, port: target.port, vm: vmId, user },
     ...(caller === undefined ? {} : { caller: { ...caller, gids: [...caller.gids] } }),
+    ...(vnc === undefined ? {} : { vnc }),
     ...{ issued: issuedAt, expires: expiresAt, id: randomBytes(16).toString('base64url') },
   };
   const token = await new CompactEncrypt(Buffer.from(JSON.stringify(said)))
@@ -83,10 +86,11 @@ function isCanonical(part: string): boolean {
 function grantOf(plaintext: Uint8Array): Grant | undefined {
   const parsed = claims.safeParse(parseJson(plaintext));
   if (!parsed.success) return undefined;
-  const { host, port, vm, user, caller, issued, expires } = parsed.data;
+  const { host, port, vm, user, caller, vnc, issued, expires } = parsed.data;
   return {
     ...{ vmId: vm, target: { host, port }, user },
     ...(caller === undefined ? {} : { caller }),
+    ...(vnc === undefined ? {} : { vnc }),
     ...{ issuedAt: issued, expiresAt: expires },
   };
 }

@@ -5,14 +5,14 @@
 import { GatewayError } from '../../errors.js';
 import { noBus } from '../bus.js';
 import type { Grant } from '../grant.js';
-import type { TokenRecord } from '../record.js';
 import { RecordTable } from '../memory/record-table.js';
+import type { TokenRecord } from '../record.js';
 import { issued } from '../rules.js';
-import { seal, unseal } from './seal.js';
-import { importKeys, readSealedKeys, type SealKeys } from './keys.js';
-import { SealedSeen } from './seen.js';
 import type { Change, CreateOptions, StoredToken, TokenKey, TokenStore } from '../store.js';
 import { hashToken, type Token, type TokenHash } from '../token.js';
+import { importKeys, readSealedKeys, type SealKeys } from './keys.js';
+import { seal, unseal } from './seal.js';
+import { SealedSeen } from './seen.js';
 
 const SWEEP_INTERVAL_MS = 1000;
 const SWEEP_BATCH = 5000;

@@ -1,0 +1,72 @@
+// The VNC server's security in the middle, as far as tokens know of it: the password goes into a grant sealed, and comes
+// out of it for the session that is let in. What always holds: ciphertext of oned is never taken for a password.
+import type { Clipboard, VncAuth } from '../config/types.js';
+import { GatewayError } from '../errors.js';
+import type { VmFacts } from '../oned/vm.js';
+import type { Grant, VncGrant } from '../tokens/grant.js';
+import { openPassword, type PasswordKey, sealPassword } from '../tokens/password-seal.js';
+
+/** What a session needs to shake hands with a VNC server, and to hold its browser to what it may do. */
+export interface VncAccess {
+  /** Clear text. A secret. */
+  readonly password: string;
+  readonly viewOnly: boolean;
+  readonly clipboard: Clipboard;
+}
+
+/** What a caller asks for beyond the VM. */
+export interface IssueOptions {
+  readonly viewOnly: boolean;
+}
+
+export interface VncSettings {
+  readonly auth: VncAuth;
+  readonly clipboard: Clipboard;
+  readonly viewOnlyWithoutManage: boolean;
+  /** With `auth: proxy`. */
+  readonly passwordKey: PasswordKey | undefined;
+}
+
+/** AES in oned (VM_ENCRYPTED_ATTR): whole blocks in base64. A VNC password has 8 bytes that count. */
+const CIPHERTEXT = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+const BLOCK_BYTES = 16;
+
+/** Whether oned shows the VM's password to administrators only. */
+export function isEncrypted(password: string): boolean {
+  const bytes = Buffer.from(password, 'base64').length;
+  return bytes > 0 && bytes % BLOCK_BYTES === 0 && CIPHERTEXT.test(password);
+}
+
+/**
+ * What of the VNC server's security goes into a grant; undefined where the browser has to answer it.
+ * @throws GatewayError `no-console`, `bad-parameters` where it cannot be done
+ */
+export function vncGrantOf(vm: VmFacts, viewOnly: boolean, settings: VncSettings): VncGrant | undefined {
+  const { auth, clipboard, passwordKey } = settings;
+  if (auth === 'pass' || passwordKey === undefined) {
+    if (!viewOnly) return undefined;
+    throw new GatewayError('bad-parameters', { publicText: 'view_only takes vnc_auth: proxy' });
+  }
+  const { password } = vm.graphics;
+  if (isEncrypted(password)) {
+    throw new GatewayError('no-console', {
+      publicText:
+        'The VNC password is encrypted (VM_ENCRYPTED_ATTR): the service needs service_auth to read it',
+    });
+  }
+  const sealedPassword = password === '' ? '' : sealPassword(passwordKey, password, boundTo(vm.id));
+  return { sealedPassword, viewOnly, clipboard };
+}
+
+/** @throws GatewayError `internal` where it was sealed with another key */
+export function vncAccessOf({ vnc, vmId }: Grant, key: PasswordKey | undefined): VncAccess | undefined {
+  if (vnc === undefined) return undefined;
+  const { sealedPassword, viewOnly, clipboard } = vnc;
+  if (sealedPassword === '') return { password: '', viewOnly, clipboard };
+  if (key === undefined) throw new GatewayError('internal', { detail: 'no key for the VNC password' });
+  return { password: openPassword(key, sealedPassword, boundTo(vmId)), viewOnly, clipboard };
+}
+
+function boundTo(vmId: number): string {
+  return `vm ${vmId}`;
+}

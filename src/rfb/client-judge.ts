@@ -1,0 +1,96 @@
+// Which message of a browser goes on to the VM, given the rules and what has gone on before.
+// What always holds: what does not stand here as allowed does not pass; SetEncodings passes only as far as its offers do.
+import { mayCutTextPass } from './client-clipboard.js';
+import { Encoding, listedEncodings, mayOffer, setEncodings } from './client-encodings.js';
+import { ClientType, QemuType } from './client-messages.js';
+import { type FilterRules, mayTakeFromVm } from './client-rules.js';
+import { RfbViolation } from './client-violation.js';
+
+export interface JudgeOptions extends FilterRules {
+  /** Told of each pixel format that goes on to the server, 16 bytes, before it goes (server-filter.ts needs it). */
+  readonly pixelFormatSet?: ((format: Buffer) => void) | undefined;
+}
+
+const PIXEL_FORMAT_BYTES = 16;
+const SHARED = Buffer.of(1);
+
+export class ClientJudge {
+  /** Whether ExtendedMouseButtons has gone on: from then on a pointer message may be longer. */
+  extendedPointers = false;
+  private readonly options: JudgeOptions;
+  private readonly readsServer: boolean;
+  /** The server may send rectangles. */
+  private asked = false;
+  private pixelFormat: Buffer | undefined;
+
+  constructor(options: JudgeOptions) {
+    this.options = options;
+    this.readsServer = !mayTakeFromVm(options);
+  }
+
+  /**
+   * ClientInit can say that everybody else is to be thrown out, which is not for those who may only look.
+   * @returns as judge()
+   */
+  judgeClientInit(shared: number): true | Buffer {
+    return this.options.viewOnly && shared === 0 ? SHARED : true;
+  }
+
+  /**
+   * @param at where a message begins whose head of `length` bytes is in `bytes`
+   * @returns whether the message goes on, or what does in its place
+   * @throws RfbViolation
+   */
+  judge(bytes: Buffer, at: number, length: number): boolean | Buffer {
+    switch (bytes[at]) {
+      case ClientType.key:
+      case ClientType.pointer:
+      case ClientType.xvp:
+      case ClientType.setDesktopSize:
+        return !this.options.viewOnly;
+      case ClientType.updateRequest:
+      case ClientType.continuousUpdates:
+        this.asked = true;
+        return true;
+      case ClientType.fence:
+        return true;
+      case ClientType.cutText:
+        return mayCutTextPass(bytes, at, this.options);
+      case ClientType.qemu:
+        return !this.options.viewOnly || bytes[at + 1] === QemuType.audio;
+      case ClientType.setEncodings:
+        return this.judgeEncodings(bytes.subarray(at, at + length));
+      case ClientType.setPixelFormat:
+        this.takePixelFormat(bytes.subarray(at + length - PIXEL_FORMAT_BYTES, at + length));
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  private judgeEncodings(message: Buffer): true | Buffer {
+    this.asked = true;
+    const listed = listedEncodings(message);
+    const threeBytes = this.pixelFormat !== undefined && isTrueColour24(this.pixelFormat);
+    const offered = listed.filter((encoding) => mayOffer(encoding, this.options, threeBytes));
+    this.extendedPointers = offered.includes(Encoding.extendedMouseButtons);
+    return offered.length === listed.length ? true : setEncodings(offered);
+  }
+
+  /** What the server has sent by then, and how it was measured, must not depend on when it reads this. */
+  private takePixelFormat(format: Buffer): void {
+    if (this.readsServer && this.asked && this.pixelFormat?.equals(format) !== true) {
+      throw new RfbViolation('the browser changed the pixel format in the middle');
+    }
+    this.pixelFormat = Buffer.from(format);
+    this.options.pixelFormatSet?.(this.pixelFormat);
+  }
+}
+
+/** 32 bits a pixel, a byte for each colour, and one unused: three bytes a pixel where an encoding packs them. */
+function isTrueColour24(format: Buffer): boolean {
+  const isTrueColour = format.readUInt8(3) !== 0;
+  const maxima = [4, 6, 8].map((at) => format.readUInt16BE(at));
+  const [bits, depth] = [format.readUInt8(0), format.readUInt8(1)];
+  return isTrueColour && bits === 32 && depth === 24 && maxima.every((maximum) => maximum === 255);
+}

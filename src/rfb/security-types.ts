@@ -1,0 +1,105 @@
+// The kinds of security that the service can answer for the person, and which of a target's offer is taken.
+// What always holds: only what was offered is taken, the strongest that the credentials allow, and never a password in
+// clear (VeNCrypt's `Plain` without TLS).
+import { targetFailed, targetRefused } from './failure.js';
+import type { Credentials } from './security-options.js';
+
+/**
+ * What a rule may ask of a target; all that are named must hold:
+ * - `tls`: RFB's own TLS, with a certificate or anonymous. Whatever encryption the way to the target has does not count.
+ * - `x509`: TLS, and the target has shown a certificate that was verified.
+ * - `vnc`: the target checks the VNC password.
+ * - `plain`: the target checks a user name and a password.
+ * - `password`: either of the two.
+ */
+export const securityRequirements = ['tls', 'x509', 'vnc', 'plain', 'password'] as const;
+
+export type SecurityRequirement = (typeof securityRequirements)[number];
+
+export interface SecurityType {
+  readonly number: number;
+  readonly name: string;
+  /** What protects the connection. */
+  readonly layer: 'open' | 'tls' | 'x509';
+  /** What the target asks for. */
+  readonly proof: 'none' | 'vnc' | 'plain';
+}
+
+/** Type 19 of the first list: VeNCrypt has a list of its own. */
+export const VENCRYPT = 19;
+export const NONE = 1;
+
+/** Best first. Of two that protect the same, the one that proves more. */
+const preference: readonly SecurityType[] = [
+  { number: 262, name: 'X509Plain', layer: 'x509', proof: 'plain' },
+  { number: 261, name: 'X509Vnc', layer: 'x509', proof: 'vnc' },
+  { number: 260, name: 'X509None', layer: 'x509', proof: 'none' },
+  { number: 259, name: 'TLSPlain', layer: 'tls', proof: 'plain' },
+  { number: 258, name: 'TLSVnc', layer: 'tls', proof: 'vnc' },
+  { number: 257, name: 'TLSNone', layer: 'tls', proof: 'none' },
+  { number: 2, name: 'VncAuth', layer: 'open', proof: 'vnc' },
+  { number: NONE, name: 'None', layer: 'open', proof: 'none' },
+];
+
+/** Others that real servers offer, for messages. */
+const others: ReadonlyMap<number, string> = new Map([
+  [5, 'RA2'],
+  [6, 'RA2ne'],
+  [16, 'Tight'],
+  [18, 'TLS'],
+  [VENCRYPT, 'VeNCrypt'],
+  [20, 'SASL'],
+  [30, 'Apple'],
+  [256, 'Plain'],
+]);
+
+/** As many of an offer are named in a message. */
+const NAMED = 8;
+
+const fulfils: Readonly<Record<SecurityRequirement, (type: SecurityType) => boolean>> = {
+  tls: ({ layer }) => layer !== 'open',
+  x509: ({ layer }) => layer === 'x509',
+  vnc: ({ proof }) => proof === 'vnc',
+  plain: ({ proof }) => proof === 'plain',
+  password: ({ proof }) => proof !== 'none',
+};
+
+/**
+ * Takes one of what a target offers, in its own list or in VeNCrypt's.
+ * @throws GatewayError `target-failed` saying what is missing: a type that is spoken here, what the rule requires, or the
+ * credentials
+ */
+export function chooseSecurity(
+  offered: readonly number[],
+  credentials: Credentials,
+  required: readonly SecurityRequirement[],
+): SecurityType {
+  const spoken = preference.filter(({ number }) => offered.includes(number));
+  if (spoken.length === 0) {
+    throw targetFailed(`the target offers no security type that is spoken here: ${nameTypes(offered)}`);
+  }
+  const fitting = spoken.filter((type) => required.every((name) => fulfils[name](type)));
+  if (fitting.length === 0) {
+    throw targetRefused(`the target offers ${nameTypes(offered)}, but ${required.join(' and ')} is required`);
+  }
+  const best = fitting.find((type) => canProve(type, credentials));
+  if (best !== undefined) return best;
+  throw targetRefused(
+    fitting.some(({ proof }) => proof === 'vnc')
+      ? 'the VM needs a VNC password and has none stored'
+      : 'the target needs a user name, and none is set for it',
+  );
+}
+
+function canProve({ proof }: SecurityType, { password, username }: Credentials): boolean {
+  if (proof === 'none') return true;
+  return proof === 'vnc' ? password !== '' : username !== undefined && username !== '';
+}
+
+function nameTypes(numbers: readonly number[]): string {
+  const names = numbers
+    .slice(0, NAMED)
+    .map((one) => preference.find(({ number }) => number === one)?.name ?? others.get(one) ?? `type ${one}`);
+  const more = numbers.length - names.length;
+  return `${names.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+}

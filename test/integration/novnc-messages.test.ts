@@ -1,0 +1,64 @@
+// What noVNC 1.7 really sent to TigerVNC 1.12, to QEMU 7.2 and to a server of every extension (recorded by
+// novnc-messages-live.test.ts): the filter understands every byte of it, and counts what noVNC counted itself.
+import { readFileSync } from 'node:fs';
+import { gunzipSync } from 'node:zlib';
+import { describe, expect, test } from 'vitest';
+import { ClientFilter } from '../../src/rfb/client-filter.ts';
+import { clipboardModes } from '../../src/rfb/client-rules.ts';
+import { type Counts, countMessages } from '../support/novnc-messages.ts';
+import { seededRandom } from '../support/random.ts';
+import { randomSplit } from '../support/rfb-messages.ts';
+
+const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
+
+function recording(name: string): { calls: Counts; sent: Buffer } {
+  const file = readFileSync(new URL(`../data/novnc-1.7-${name}.json`, import.meta.url), 'utf8');
+  const { calls, sent } = JSON.parse(file) as { calls: Counts; sent: string };
+  return { calls, sent: gunzipSync(Buffer.from(sent, 'base64')) };
+}
+
+const recordings = ['tigervnc', 'qemu', 'all-extensions'] as const;
+
+/** Each kind of message is in some recording. */
+const expectedNames: Record<(typeof recordings)[number], string[]> = {
+  tigervnc: ['keyEvent', 'QEMUExtendedKeyEvent', 'pointerEvent', 'setDesktopSize', 'enableContinuousUpdates'],
+  qemu: ['QEMUExtendedKeyEvent', 'pointerEvent', 'extendedClipboardProvide', 'extendedClipboardRequest'],
+  'all-extensions': [
+    'extendedPointerEvent',
+    'xvpOp',
+    'setDesktopSize',
+    'clientFence',
+    'extendedClipboardCaps',
+  ],
+};
+
+describe.each(recordings)('noVNC 1.7 and %s', (name) => {
+  const { calls, sent } = recording(name);
+
+  test('every byte belongs to a message, and there are as many as noVNC wrote', () => {
+    expect(countMessages(sent)).toEqual(calls);
+    expect(Object.keys(calls)).toEqual(expect.arrayContaining(expectedNames[name]));
+  });
+
+  test(`all of it goes on where nothing is kept back, cut at random (SEED=${seed})`, () => {
+    const random = seededRandom(seed);
+    for (let round = 0; round < 50; round++) {
+      const filter = new ClientFilter({ viewOnly: false, clipboard: 'both' });
+      const out = randomSplit(sent, random, 1 + random(200)).flatMap((piece) => filter.push(piece));
+      expect(Buffer.concat(out).equals(sent)).toBe(true);
+      expect(filter.isBetweenMessages).toBe(true);
+    }
+  });
+
+  // A recording with longer pointers cannot have come from a browser that was not offered them.
+  if (calls['extendedPointerEvent'] !== undefined) return;
+
+  test.each(clipboardModes)('a viewer gives nothing but what a picture needs, clipboard %s', (clipboard) => {
+    const filter = new ClientFilter({ viewOnly: true, clipboard });
+    const passed = countMessages(Buffer.concat(filter.push(sent)));
+    const { pixelFormat, clientEncodings, fbUpdateRequest, clientFence, enableContinuousUpdates } = calls;
+    const needed = { pixelFormat, clientEncodings, fbUpdateRequest, clientFence, enableContinuousUpdates };
+    const present = Object.entries(needed).filter(([, times]) => times !== undefined);
+    expect(passed).toEqual(Object.fromEntries(present));
+  });
+});

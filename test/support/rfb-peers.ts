@@ -1,0 +1,94 @@
+// Real VNC servers with TLS: Xtigervnc with certificates and with PAM, QEMU with its tls-creds objects.
+import { cpSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Pki } from './certificates.ts';
+import { runWell, startChild } from './child.ts';
+import { temporaryFolder } from './folder.ts';
+import { freeVncPort } from './ports.ts';
+import { type Qemu, startQemu } from './qemu.ts';
+
+export interface Peer {
+  host: string;
+  port: number;
+}
+
+export interface TlsTigervncOptions {
+  /** As `-SecurityTypes` takes them: X509Vnc,TLSNone. */
+  types: string;
+  password?: string;
+  pki: Pki;
+  /** Who may log in with X509Plain and TLSPlain; PAM asks a script of ours, in a mount namespace of its own. */
+  plain?: { user: string; password: string };
+}
+
+/** Xtigervnc with any of its security types. The screen is black. */
+export async function startTlsTigervnc({ types, password, pki, plain }: TlsTigervncOptions): Promise<Peer> {
+  const folder = temporaryFolder();
+  const port = await freeVncPort();
+  const passwordFile = join(folder, 'passwd');
+  if (password !== undefined) {
+    const stdout = await runWell('vncpasswd', ['-f'], { input: `${password}\n`, encoding: 'latin1' });
+    writeFileSync(passwordFile, stdout, 'latin1');
+  }
+  const args = [
+    ...['-displayfd', '3', '-interface', '127.0.0.1', '-rfbport', String(port), '-UseBlacklist', '0'],
+    ...['-geometry', '640x480', '-depth', '24', '-desktop', 'test', '-SecurityTypes', types],
+    ...(password === undefined ? [] : ['-PasswordFile', passwordFile]),
+    ...['-X509Cert', pki.server.cert, '-X509Key', pki.server.key],
+    ...(plain === undefined ? [] : ['-PlainUsers', plain.user]),
+  ];
+  const [command, ...all] =
+    plain === undefined ? ['Xtigervnc', ...args] : insideOfOwnPam(folder, plain, ['Xtigervnc', ...args]);
+  await startChild(command ?? '', all, { ready: ({ fd3 }) => fd3().endsWith('\n') });
+  return { host: '127.0.0.1', port };
+}
+
+/** Debian's PAM configuration with a service `vnc` that knows one user, seen by this one process alone. */
+function insideOfOwnPam(
+  folder: string,
+  { user, password }: { user: string; password: string },
+  command: readonly string[],
+): string[] {
+  const pam = join(folder, 'pam.d');
+  const check = join(folder, 'check.sh');
+  cpSync('/etc/pam.d', pam, { recursive: true, dereference: true });
+  writeFileSync(
+    check,
+    `#!/bin/sh\nread -r given\n[ "$PAM_USER" = '${user}' ] && [ "$given" = '${password}' ]\n`,
+    { mode: 0o755 },
+  );
+  writeFileSync(
+    join(pam, 'vnc'),
+    `auth required pam_exec.so expose_authtok quiet ${check}\naccount required pam_permit.so\n`,
+  );
+  return ['unshare', '-m', 'sh', '-c', 'mount --bind "$0" /etc/pam.d && exec "$@"', pam, ...command];
+}
+
+/** QEMU with anonymous TLS; with a password TLSVnc, else TLSNone. */
+export function startAnonymousQemu(password?: string): Promise<Qemu> {
+  return startQemu({
+    ...(password === undefined ? {} : { password }),
+    vnc: ',tls-creds=tls',
+    args: ['-nodefaults', '-object', `tls-creds-anon,id=tls,dir=${temporaryFolder()},endpoint=server`],
+  });
+}
+
+/** QEMU with certificates; with a password X509Vnc, else X509None. */
+export async function startX509Qemu(
+  pki: Pki,
+  { password, verifyPeer = false }: { password?: string; verifyPeer?: boolean } = {},
+): Promise<Qemu> {
+  const creds = `tls-creds-x509,id=tls,dir=${pki.folder},endpoint=server,verify-peer=${verifyPeer ? 'on' : 'off'}`;
+  await writeDhParameters(pki.folder);
+  return startQemu({
+    ...(password === undefined ? {} : { password }),
+    vnc: ',tls-creds=tls',
+    args: ['-nodefaults', '-object', creds],
+  });
+}
+
+/** Without them QEMU makes its own at every start, which takes a while. */
+async function writeDhParameters(folder: string): Promise<void> {
+  const options = ['-algorithm', 'DH', '-pkeyopt', 'group:ffdhe2048'];
+  await runWell('openssl', ['genpkey', '-genparam', ...options, '-out', join(folder, 'dh-params.pem')]);
+}

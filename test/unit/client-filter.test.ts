@@ -1,0 +1,299 @@
+// A browser's messages under each rule: which go on, which do not, however the bytes are cut, and what ends a session.
+import { describe, expect, it } from 'vitest';
+import { ClientFilter } from '../../src/rfb/client-filter.ts';
+import { clipboardModes, type FilterRules, isTransparent } from '../../src/rfb/client-rules.ts';
+import { RfbViolation } from '../../src/rfb/client-violation.ts';
+import {
+  caps,
+  everySplit,
+  extendedClipboard,
+  extendedMouseButtons,
+  join,
+  message,
+  notify,
+  novncEncodings,
+  peek,
+  pixelFormat24,
+  provide,
+  request,
+  textFormat,
+  u16,
+  u32,
+  xvpEncoding,
+} from '../support/rfb-messages.ts';
+
+const SHARED = Buffer.of(1);
+const everyRules: FilterRules[] = [false, true].flatMap((viewOnly) =>
+  clipboardModes.map((clipboard) => ({ viewOnly, clipboard })),
+);
+const named = everyRules.map((rules): [string, FilterRules] => [
+  `${rules.viewOnly ? 'view_only' : 'all keys'}, clipboard ${rules.clipboard}`,
+  rules,
+]);
+
+/** What goes on of a stream after ClientInit. */
+function through(rules: FilterRules, pieces: Buffer[]): Buffer {
+  const filter = new ClientFilter(rules);
+  filter.push(SHARED);
+  const out = Buffer.concat(pieces.flatMap((piece) => filter.push(piece)));
+  expect(filter.isBetweenMessages).toBe(true);
+  return out;
+}
+
+/** Of thousands of bytes, thousands of times. */
+function expectBytes(bytes: Buffer, expected: Buffer): void {
+  if (!bytes.equals(expected)) expect(bytes.toString('hex')).toBe(expected.toString('hex'));
+}
+
+type Passes = (rules: FilterRules) => boolean;
+const always: Passes = () => true;
+const withHands: Passes = ({ viewOnly }) => !viewOnly;
+const toVm: Passes = ({ viewOnly, clipboard }) =>
+  !viewOnly && (clipboard === 'both' || clipboard === 'to_vm');
+const whole: Passes = ({ viewOnly, clipboard }) => !viewOnly && clipboard === 'both';
+const fromVm: Passes = ({ viewOnly, clipboard }) =>
+  !viewOnly && (clipboard === 'both' || clipboard === 'from_vm');
+
+const zlib = Buffer.from('789c01', 'hex');
+
+const table: [what: string, bytes: Buffer, passes: Passes][] = [
+  ['SetPixelFormat', message.setPixelFormat(), always],
+  ['FramebufferUpdateRequest', message.updateRequest(), always],
+  ['KeyEvent', message.key(), withHands],
+  ['PointerEvent', message.pointer(), withHands],
+  ['PointerEvent of an old eighth button', message.pointer(0x80), withHands],
+  ['ClientCutText', message.cutText(Buffer.from('to the VM')), toVm],
+  ['ClientCutText of nothing', message.cutText(Buffer.alloc(0)), toVm],
+  ['ClientCutText that holds messages', message.cutText(join(message.key(), message.xvp())), toVm],
+  ['clipboard caps', message.extendedCutText(caps | request | peek | notify | provide | 1, u32(0)), fromVm],
+  ['clipboard caps of three formats', message.extendedCutText(caps | notify | 7, u32(0, 9, 9)), fromVm],
+  ['clipboard request', message.extendedCutText(request | textFormat), fromVm],
+  ['clipboard peek', message.extendedCutText(peek), fromVm],
+  ['clipboard notify', message.extendedCutText(notify | textFormat), whole],
+  ['clipboard provide', message.extendedCutText(provide | textFormat, zlib), whole],
+  ['a request that provides as well', message.extendedCutText(request | provide | textFormat, zlib), whole],
+  ['a request that notifies as well', message.extendedCutText(request | notify | textFormat), whole],
+  ['a request with more in it', message.extendedCutText(request | textFormat, message.key()), whole],
+  ['caps with more than its sizes', message.extendedCutText(caps | 1, join(u32(0), message.key())), whole],
+  ['caps with less than its sizes', message.extendedCutText(caps | provide | 3, u32(0)), whole],
+  ['a clipboard action of the future', message.extendedCutText(1 << 29), whole],
+  ['EnableContinuousUpdates', message.continuousUpdates(), always],
+  ['ClientFence', message.fence(Buffer.from('payload')), always],
+  ['the longest ClientFence', message.fence(Buffer.alloc(64, 4)), always],
+  ['the shortest ClientFence', message.fence(Buffer.alloc(0)), always],
+  ['xvp (power)', message.xvp(), withHands],
+  ['SetDesktopSize', message.setDesktopSize(), withHands],
+  ['SetDesktopSize of no screen', message.setDesktopSize(0), withHands],
+  ['SetDesktopSize of 20 screens', message.setDesktopSize(20), withHands],
+  ["QEMU's key event", message.qemuKey(), withHands],
+  ["QEMU's audio on", message.qemuAudio(0), always],
+  ["QEMU's audio off", message.qemuAudio(1), always],
+  ["QEMU's audio format", message.qemuAudioFormat(), always],
+  ['SetEncodings of nothing', message.setEncodings([]), always],
+  ['SetEncodings of plain ones', message.setEncodings([16, 1, 0, -239, -223]), always],
+];
+
+describe.each(named)('%s', (_name, rules) => {
+  it.each(table)(
+    '%s goes on or does not, cut anywhere, and what is around it goes on',
+    (_what, bytes, passes) => {
+      const [before, after] = [message.fence(Buffer.from('one')), message.fence(Buffer.from('another'))];
+      const stream = join(before, bytes, after);
+      const expected = passes(rules) ? stream : join(before, after);
+      for (const pieces of everySplit(stream)) expectBytes(through(rules, pieces), expected);
+    },
+  );
+
+  it('counts what went on and what did not', () => {
+    const filter = new ClientFilter(rules);
+    filter.push(join(SHARED, ...table.map(([, bytes]) => bytes)));
+    const passed = table.filter(([, , passes]) => passes(rules)).length;
+    expect([filter.passed, filter.dropped]).toEqual([passed, table.length - passed]);
+  });
+
+  it('cuts out of SetEncodings what the rules leave no use for, and moves nothing', () => {
+    const stream = join(message.setPixelFormat(), message.setEncodings());
+    const [kept] = everySplit(stream);
+    const listed = through(rules, kept ?? []).subarray(24);
+    const offered = Array.from({ length: listed.length / 4 }, (_value, index) =>
+      listed.readInt32BE(4 * index),
+    );
+    const measurable = [
+      1,
+      7,
+      -260,
+      16,
+      2,
+      6,
+      0,
+      -26,
+      -254,
+      -223,
+      -224,
+      -258,
+      -261,
+      -308,
+      xvpEncoding,
+      -312,
+      -313,
+    ];
+    const readable = new Set([...measurable, -307, 0x574d5664, -239]);
+    expect(offered).toEqual(
+      novncEncodings.filter((encoding) => {
+        if (isTransparent(rules)) return true;
+        if (encoding === extendedMouseButtons) return false;
+        if (encoding === extendedClipboard) return fromVm(rules);
+        if (encoding === xvpEncoding) return !rules.viewOnly;
+        return rules.clipboard === 'from_vm' || rules.clipboard === 'both' || readable.has(encoding);
+      }),
+    );
+    const expected = join(message.setPixelFormat(), message.setEncodings(offered));
+    for (const pieces of everySplit(stream)) expectBytes(through(rules, pieces), expected);
+  });
+
+  it.each([
+    ['an unknown message', Buffer.of(1), 'the browser sent an unknown message (type 1)'],
+    ['an unknown QEMU message', Buffer.of(255, 2), 'the browser sent an unknown QEMU message (type 2)'],
+    ['an unknown QEMU audio message', Buffer.of(255, 1, 0, 3), 'unknown QEMU audio message (3)'],
+    ['far too many encodings', join([2, 0], u16(1025)), 'the browser named 1025 encodings'],
+    ['a fence that is too long', join([248, 0, 0, 0], u32(0), [65]), 'sent a fence of 65 bytes'],
+    [
+      'a clipboard far too long',
+      join([6, 0, 0, 0], u32(0x1000001)),
+      'announced a clipboard of 16777217 bytes',
+    ],
+    ['an extended one far too long', join([6, 0, 0, 0], u32(-0x1000001)), 'a clipboard of -16777217 bytes'],
+    [
+      'the one length that has no amount',
+      join([6, 0, 0, 0], u32(0x80000000)),
+      'clipboard of -2147483648 bytes',
+    ],
+    ['an extended one without flags', join([6, 0, 0, 0], u32(-3)), 'announced a clipboard of -3 bytes'],
+  ])('%s ends the session with a reason, cut anywhere', (_what, bytes, reason) => {
+    for (const pieces of everySplit(join(message.updateRequest(), bytes))) {
+      const act = () => through(rules, pieces);
+      expect(act).toThrow(RfbViolation);
+      expect(act).toThrow(reason);
+    }
+  });
+
+  it('takes the longest clipboard without keeping a byte of it, and the most screens', () => {
+    const filter = new ClientFilter(rules);
+    filter.push(SHARED);
+    const [length, piece] = [16 * 1024 * 1024, Buffer.alloc(64 * 1024, 4)];
+    filter.push(join([6, 0, 0, 0], u32(length)));
+    const before = process.memoryUsage().arrayBuffers;
+    for (let sent = 0; sent < length; sent += piece.length) {
+      const out = filter.push(piece);
+      if (toVm(rules)) expect(out[0]).toBe(piece);
+      else expect(out).toEqual([]);
+    }
+    filter.push(message.setDesktopSize(255));
+    expect(filter.isBetweenMessages).toBe(true);
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(1024 * 1024);
+    expect(through(rules, [message.updateRequest()])).toEqual(message.updateRequest());
+  });
+});
+
+describe('ClientInit', () => {
+  it.each(named)('goes on as it is, %s, but that a viewer throws nobody out', (_name, rules) => {
+    const filter = new ClientFilter(rules);
+    expect(filter.push(Buffer.alloc(0))).toEqual([]);
+    const out = filter.push(join([0], message.updateRequest()));
+    expect(Buffer.concat(out)).toEqual(join([rules.viewOnly ? 1 : 0], message.updateRequest()));
+    const other = new ClientFilter(rules);
+    expect(other.push(SHARED)).toEqual([SHARED]);
+  });
+
+  it('is one byte, and another of the same value is a message', () => {
+    expect(() => new ClientFilter(everyRules[0] as FilterRules).push(Buffer.of(1, 1))).toThrow(RfbViolation);
+  });
+});
+
+describe('where nothing is kept back', () => {
+  const rules: FilterRules = { viewOnly: false, clipboard: 'both' };
+
+  it('hands on the very memory that came', () => {
+    const filter = new ClientFilter(rules);
+    filter.push(SHARED);
+    const bytes = join(
+      message.key(),
+      message.pointer(),
+      message.setEncodings(),
+      message.cutText(Buffer.alloc(99)),
+    );
+    const out = filter.push(bytes);
+    expect(out).toHaveLength(1);
+    expect(out[0]).toBe(bytes);
+    const start = bytes.subarray(0, 20);
+    const [key] = filter.push(start);
+    // What is cut off waits; what is whole is not copied.
+    expect([key?.buffer, key?.byteOffset, key?.length]).toEqual([bytes.buffer, bytes.byteOffset, 14]);
+  });
+
+  it('reads a pointer with more buttons as longer once that was offered, and not before or after', () => {
+    const long = message.extendedPointer(0x101);
+    const agreed = message.setEncodings([extendedMouseButtons]);
+    const revoked = message.setEncodings([0]);
+    const stream = join(agreed, long, message.pointer(), long, message.key(), revoked, message.pointer(0x81));
+    for (const pieces of everySplit(stream)) expectBytes(through(rules, pieces), stream);
+    // Its last byte, 2, would begin a SetEncodings.
+    expect(() => through(rules, [join(long, message.key())])).toThrow();
+  });
+});
+
+describe('where something is kept back', () => {
+  it('a longer pointer hides nothing from the rules: all servers read it as they do', () => {
+    const hidden = message.cutText(Buffer.from('x'));
+    // To a server of old these seven bytes are a pointer of six and the beginning of a ClientCutText.
+    const smuggler = join(message.setEncodings(), [5, 0x80], u16(1, 1), hidden);
+    const out = through({ viewOnly: false, clipboard: 'from_vm' }, [smuggler]);
+    expect(out.includes(hidden)).toBe(false);
+    expect(out.subarray(-6)).toEqual(join([5, 0x80], u16(1, 1)));
+  });
+
+  it('extended clipboard messages are not for a VM that was not offered the extension', () => {
+    const ask = message.extendedCutText(request | textFormat);
+    expect(through({ viewOnly: false, clipboard: 'to_vm' }, [ask])).toHaveLength(0);
+    expect(through({ viewOnly: true, clipboard: 'both' }, [ask])).toHaveLength(0);
+  });
+});
+
+describe("where the server's messages are read as well", () => {
+  const rules: FilterRules = { viewOnly: false, clipboard: 'off' };
+  const other = join([16, 16, 0, 1], u16(31, 63, 31), [11, 5, 0, 0, 0, 0]);
+
+  it('each pixel format is told before it goes on', () => {
+    const told: string[] = [];
+    const filter = new ClientFilter({
+      ...rules,
+      pixelFormatSet: (format) => told.push(format.toString('hex')),
+    });
+    filter.push(join(SHARED, message.setPixelFormat(other), message.setPixelFormat()));
+    expect(told).toEqual([other.toString('hex'), pixelFormat24.toString('hex')]);
+  });
+
+  it.each([
+    ['encodings', message.setEncodings()],
+    ['an update request', message.updateRequest()],
+    ['continuous updates', message.continuousUpdates()],
+  ])('the pixel format stays what it is after %s', (_what, asked) => {
+    const again = join(message.setPixelFormat(), asked, message.setPixelFormat());
+    expect(() => through(rules, [again])).not.toThrow();
+    const changed = join(message.setPixelFormat(), asked, message.setPixelFormat(other));
+    expect(() => through(rules, [changed])).toThrow('the browser changed the pixel format in the middle');
+    expect(() => through(rules, [join(asked, message.setPixelFormat())])).toThrow(RfbViolation);
+    expect(() => through({ ...rules, clipboard: 'from_vm' }, [changed])).not.toThrow();
+  });
+
+  it.each([
+    ['none', Buffer.alloc(0)],
+    ['16 bits', message.setPixelFormat(other)],
+    ['a depth of 32', message.setPixelFormat(join([32, 32], pixelFormat24.subarray(2)))],
+    ['no true colour', message.setPixelFormat(join([32, 24, 0, 0], pixelFormat24.subarray(4)))],
+    ['ten bits for red', message.setPixelFormat(join([32, 24, 0, 1], u16(1023), pixelFormat24.subarray(6)))],
+  ])('Tight is not offered with a pixel format of which it is in doubt: %s', (_what, format) => {
+    const out = through(rules, [join(format, message.setEncodings([7, -260, 16]))]);
+    expect(out.subarray(format.length)).toEqual(message.setEncodings([16]));
+  });
+});
