@@ -10,7 +10,7 @@ import { parseTargetRules } from './transport/parse-rules.js';
 import type { TargetRule } from './transport/rules.js';
 import { SshPool } from './transport/ssh.js';
 import { readTlsFiles } from './transport/tls-files.js';
-import type { ConnectTarget } from './transport/transport.js';
+import type { ConnectTarget, TargetConnection } from './transport/transport.js';
 
 interface Ways {
   readonly rules: readonly TargetRule[];
@@ -21,6 +21,8 @@ interface Ways {
 export class ConsoleTargets {
   private readonly ssh: SshPool;
   private ways: Ways;
+  /** The rules by which a target was reached are those that its security is held to. */
+  private readonly reachedBy = new WeakMap<TargetConnection, Ways>();
 
   /** @param targets as configured, checked. @throws StartError naming the rule and the file */
   constructor(targets: readonly unknown[], logger: Logger) {
@@ -29,10 +31,15 @@ export class ConsoleTargets {
     this.ways = this.waysOf(rules);
   }
 
-  readonly connect: ConnectTarget = (target, signal) => this.ways.connect(target, signal);
+  readonly connect: ConnectTarget = async (target, signal) => {
+    const { ways } = this;
+    const connection = await ways.connect(target, signal);
+    this.reachedBy.set(connection, ways);
+    return connection;
+  };
 
   readonly secure: SecureConsole = async (connection, target, { password }, signal) => {
-    const { rules, vncTls } = this.ways;
+    const { rules, vncTls } = this.reachedBy.get(connection) ?? this.ways;
     const rule = await chooseRule(rules, target, signal);
     const tls = rule === undefined ? undefined : vncTls.get(rule);
     const options = {

@@ -95,7 +95,11 @@ export class Session {
     this.pingTimer = setInterval(() => this.ping(), settings.pingIntervalMs);
     this.log('info', { target: grant.target }, 'console opened');
     const late = `no answer within ${settings.connectTimeoutMs / 1000} s (proxy_connect_timeout)`;
-    this.setUp = new SetUp(settings.connectTimeoutMs, () => this.targetFailed(late));
+    this.setUp = new SetUp(settings.connectTimeoutMs, () => {
+      // With the target all is well by now.
+      if (this.handshake !== undefined) this.browserFailed(`the browser: ${late}`);
+      else this.targetFailed(late);
+    });
     this.connect(this.setUp.signal).catch((error: unknown) => {
       const failed = toGatewayError(error);
       this.targetFailed(failed.detail, toldOf(failed));
@@ -231,10 +235,12 @@ export class Session {
       read();
     } catch (error) {
       if (!(error instanceof BrowserHandshakeError || error instanceof RfbViolation)) throw error;
-      if (this.finish(error.message, 'warn')) {
-        this.parts.browser.close(CloseCode.protocolError, clipped(error.message));
-      }
+      this.browserFailed(error.message);
     }
+  }
+
+  private browserFailed(why: string): void {
+    if (this.finish(why, 'warn')) this.parts.browser.close(CloseCode.protocolError, clipped(why));
   }
 
   private targetFailed(why: string, told = 'Failed to connect to downstream server'): void {

@@ -85,7 +85,7 @@ describe('a lost connection', () => {
     opened.hold();
     await opened.waitForBytes(MIB / 64);
     signalPid(await childOf(sshd), 'SIGKILL');
-    const end = await waitFor(() => sip(opened), { what: 'the end' });
+    const end = await waitFor(() => sip(opened), { what: 'the end', deadlineMs: 25_000 });
     expect(end).toContain(lostBy(sshd.port));
   });
 
