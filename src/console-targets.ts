@@ -1,6 +1,6 @@
 // How the data plane reaches targets: the ways of `targets`, and the security handshake in the middle.
 // What always holds: new rules are taken whole, files and keys read before, or not at all; open consoles keep theirs.
-import type { Logger } from './log.js';
+import { type Logger, silent } from './log.js';
 import type { SecureConsole } from './proxy/session.js';
 import { secureTarget } from './rfb/secure-target.js';
 import type { TlsSettings } from './rfb/tls-settings.js';
@@ -16,6 +16,11 @@ interface Ways {
   readonly rules: readonly TargetRule[];
   readonly connect: ConnectTarget;
   readonly vncTls: ReadonlyMap<TargetRule, TlsSettings>;
+}
+
+/** Reads what rules name, and keeps nothing. @throws StartError naming the rule and the file */
+export function checkTargets(targets: readonly unknown[]): void {
+  new ConsoleTargets(targets, silent);
 }
 
 export class ConsoleTargets {

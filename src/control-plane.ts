@@ -203,7 +203,8 @@ function issueSettings(
     maxTokensPerVm: settings.max_tokens_per_vm,
     serviceSession,
     vnc: {
-      auth: settings.vnc_auth,
+      // Without a proxy of ours consoles go through OpenNebula 6's, which answers nothing.
+      auth: settings.vnc_proxy_port.kind === 'off' ? 'pass' : settings.vnc_auth,
       clipboard: settings.clipboard,
       viewOnlyWithoutManage: settings.view_only_without_manage,
       passwordKey,

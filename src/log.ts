@@ -6,6 +6,9 @@ import { causeOf, StartError } from './errors.js';
 
 export type Logger = pino.Logger;
 
+/** For what is only looked at and never runs. */
+export const silent: Logger = pino({ enabled: false });
+
 /** `debug_level` 0 to 3 as OpenNebula counts it, in pino's names. */
 const LEVELS = ['error', 'warn', 'info', 'debug'] as const;
 

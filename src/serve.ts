@@ -2,10 +2,13 @@
 // What always holds: it is said to be ready only when every listener is up; a bad reload changes nothing.
 import { type App, createApp } from './app.js';
 import { ConfigError, type Loaded } from './config/load.js';
+import { checkTargets } from './console-targets.js';
 import { StartError } from './errors.js';
 import { type Log, openLog } from './log.js';
+import { readServiceAuth } from './oned/service-auth.js';
 import { readCertificate } from './proxy/certificate.js';
 import { notifyServiceManager } from './service-manager.js';
+import { parseRedisUrl } from './tokens/redis/url.js';
 
 export interface ServeOptions {
   readonly loaded: Loaded;
@@ -56,6 +59,9 @@ export function checkStart({ settings }: Loaded): void {
   if (settings.vnc_proxy_support_wss !== 'no' && settings.vnc_proxy_port.kind !== 'off') {
     readCertificate({ cert: settings.vnc_proxy_cert, key: settings.vnc_proxy_key });
   }
+  if (settings.service_auth !== undefined) readServiceAuth(settings.service_auth);
+  if (settings.token_store === 'redis') parseRedisUrl(settings.redis_url ?? '');
+  checkTargets(settings.targets);
 }
 
 async function reload(app: App, load: () => Loaded, { logger }: Log): Promise<void> {

@@ -38,7 +38,11 @@ async function startProxy(flags: Flags = {}): Promise<Service> {
   return startService({ oned, flags: { ...own, debug_level: 3, ...flags } });
 }
 
-async function linkTo(service: Service, vmId: number, options: Record<string, boolean> = {}): Promise<string> {
+async function linkTo(
+  service: Service,
+  vmId: number,
+  options: Record<string, boolean> = {},
+): Promise<string> {
   const [ok, url] = await service.call('one.vm.vncurl', ['oneadmin:oneadmin', vmId, options]);
   expect([ok, typeof url]).toEqual([true, 'string']);
   return String(url);

@@ -75,6 +75,14 @@ describe('the files of a token', () => {
     expect(readdirSync(join(without.service.oneLocation, 'var'))).toEqual(['vnctoken', 'vnctoken-run']);
   });
 
+  it("are websockify's, password and all, where there is no proxy of ours to answer VNC's security", async () => {
+    const { service, oned } = await startConsoles({ flags: { vnc_proxy_port: 'off', vnc_auth: 'proxy' } });
+    oned.runVm(7, { host: 'node1', port: 5907 }, { PASSWD: 'opensesame' });
+    const [, value] = await service.call('one.vm.vnctoken', ['alice:alicepw', 7]);
+    expect(value).toMatchObject({ password: 'opensesame' });
+    expect(readdirSync(service.tokenFolder)).toHaveLength(1);
+  });
+
   it("lose websockify's at the first use through us, whoever comes second", async () => {
     const consoles = await startConsoles();
     const { token, vmId } = await consoles.console(greet);

@@ -2,9 +2,10 @@
 // with a password that no browser gets, and what is wrong in a rule is told where operators look.
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { createWebSocketStream, WebSocketServer } from 'ws';
 import type { TargetConnection } from '../../src/transport/transport.ts';
 import { bridge } from '../support/bridge.ts';
 import { makePki, type Pki } from '../support/certificates.ts';
@@ -14,7 +15,8 @@ import { startTestOned, type TestOned } from '../support/oned.ts';
 import { freePort } from '../support/ports.ts';
 import { startQemu } from '../support/qemu.ts';
 import { startX509Qemu } from '../support/rfb-peers.ts';
-import { type Screen, viewScreen } from '../support/rfb-viewer.ts';
+import { playScript, reason, type Stage } from '../support/rfb-script.ts';
+import { listen, type Screen, viewScreen } from '../support/rfb-viewer.ts';
 import { runMain, type Service, startService } from '../support/service.ts';
 import { makeKey, startSshd, writeKnownHosts } from '../support/sshd.ts';
 import { startStunnel } from '../support/stunnel.ts';
@@ -74,9 +76,12 @@ async function openVm(service: Service, vmId: number): Promise<ConsoleClient> {
   return openConsole(`${service.proxyUrl}/?token=${await service.issueToken(vmId)}`);
 }
 
+const received = new WeakMap<TargetConnection, () => Buffer>();
+const bytesIn = (connection: TargetConnection): number => received.get(connection)?.().length ?? 0;
+
 /** A browser's connection, from after the handshake on, as viewScreen() wants it. */
 function afterHandshake({ socket, data }: ConsoleClient, from: number): TargetConnection {
-  return {
+  const connection: TargetConnection = {
     start: (events) => {
       const early = data().subarray(from);
       if (early.length > 0) events.data(early, 0, early.length);
@@ -91,17 +96,24 @@ function afterHandshake({ socket, data }: ConsoleClient, from: number): TargetCo
     end: () => socket.close(),
     destroy: () => socket.terminate(),
   };
+  received.set(connection, data);
+  return connection;
 }
 
-/** What a browser without any password sees. */
-async function look(service: Service, vmId: number): Promise<Screen> {
-  const client = await openVm(service, vmId);
+/** A browser without any password, up to ClientInit. */
+async function enter(service: Service, token: string): Promise<TargetConnection> {
+  const client = await openConsole(`${service.proxyUrl}/?token=${token}`);
   await client.waitForData(12);
   client.socket.send(Buffer.from('RFB 003.008\n'));
   expect([...(await client.waitForData(14)).subarray(12)]).toEqual([1, 1]);
   client.socket.send(Buffer.from([1]));
   expect((await client.waitForData(18)).subarray(14).readUInt32BE()).toBe(0);
-  const connection = afterHandshake(client, 18);
+  return afterHandshake(client, 18);
+}
+
+/** What such a browser sees. */
+async function look(service: Service, vmId: number): Promise<Screen> {
+  const connection = await enter(service, await service.issueToken(vmId));
   const screen = await viewScreen(connection);
   connection.destroy();
   return screen;
@@ -111,7 +123,10 @@ async function look(service: Service, vmId: number): Promise<Screen> {
 async function refusal(service: Service, vmId: number) {
   const client = await openVm(service, vmId);
   const { code, reason } = await client.closed;
-  const line = await service.waitForLog((one) => one.msg === 'console closed' && one['vm'] === vmId, 'the end');
+  const line = await service.waitForLog(
+    (one) => one.msg === 'console closed' && one['vm'] === vmId,
+    'the end',
+  );
   return { code, told: reason, logged: String(line['reason']), relayed: client.data().length };
 }
 
@@ -227,7 +242,9 @@ describe.each([1, 2])('with workers: %i', (workers) => {
   it('a start with a rule whose file is missing ends with 1 and names the setting', async () => {
     const missing = join(temporaryFolder(), 'nowhere.pem');
     const ports = `:port: ${await freePort()}\n:vnc_proxy_port: ${await freePort()}\n:workers: ${workers}\n`;
+    const ssh = { via: 'ssh', key_file: missing, known_hosts: missing };
     for (const [rule, setting] of [
+      [ssh, 'key_file'],
       [{ via: 'tls', ca_file: missing }, 'targets[0].ca_file'],
       [{ vnc_tls: { ca_file: missing } }, 'targets[0].vnc_tls.ca_file'],
     ] as const) {
@@ -248,13 +265,139 @@ it('a start with rules that are wrong ends with 2 and tells all that is wrong', 
   for (const command of ['serve', 'check-config']) {
     const { code, stderr } = await runMain([command], { ownConfig: wrong });
     expect(code).toBe(2);
-    for (const setting of [
-      'targets[0].via',
-      'targets[1].path',
-      'targets[1].port',
-      'targets[2].require',
-    ]) {
+    for (const setting of ['targets[0].via', 'targets[1].path', 'targets[1].port', 'targets[2].require']) {
       expect(stderr).toContain(setting);
     }
   }
+});
+
+/** A VNC server without any security, up to ClientInit. */
+async function askNothing(stage: Stage): Promise<void> {
+  stage.send('RFB 003.008\n');
+  await stage.read(12);
+  stage.send([1, 1]);
+  await stage.read(1);
+  stage.send([0, 0, 0, 0]);
+}
+
+/** ClientCutText (6) or ServerCutText (3). */
+function cutText(type: number, text: string): Buffer {
+  return Buffer.concat([Buffer.from([type, 0, 0, 0]), reason(text)]);
+}
+
+const keyPress = Buffer.from([4, 1, 0, 0, 0, 0, 0, 0x61]);
+const bell = Buffer.from([2]);
+const toVm = cutText(6, 'for the machine');
+const fromVm = cutText(3, 'for the person');
+
+it.each([
+  ['both', [toVm, keyPress], [fromVm, bell]],
+  ['to_vm', [toVm, keyPress], [bell]],
+  ['from_vm', [keyPress], [fromVm, bell]],
+  ['off', [keyPress], [bell]],
+])('clipboard: %s lets through what it says, and everything else', async (clipboard, up, down) => {
+  let arrived: Buffer = Buffer.alloc(0);
+  const target = await playScript(async (stage) => {
+    await askNothing(stage);
+    await stage.read(1);
+    stage.send([0, 2, 0, 2, 32, 24, 0, 1, 0, 255, 0, 255, 0, 255, 16, 8, 0, 0, 0, 0, 0, 0, 0, 0]);
+    stage.send(Buffer.concat([fromVm, bell]));
+    for (;;) arrived = Buffer.concat([arrived, await stage.read(1)]);
+  });
+  const service = await startService({ oned, ownConfig: configOf([], `:clipboard: ${clipboard}\n`) });
+  const vmId = runVm(target.host, target.port, '');
+  const viewer = listen(await enter(service, await service.issueToken(vmId)));
+  viewer.connection.write(Buffer.from([1]));
+  await viewer.take(24);
+  viewer.connection.write(Buffer.concat([toVm, keyPress]));
+  const [wantedUp, wantedDown] = [Buffer.concat(up), Buffer.concat(down)];
+  expect(await viewer.take(wantedDown.length)).toEqual(wantedDown);
+  // The key and the bell come last: nothing follows that could still be missing.
+  await waitFor(() => arrived.subarray(-keyPress.length).equals(keyPress), { what: 'the key' });
+  expect(arrived).toEqual(wantedUp);
+});
+
+it('view_only_without_manage: who may not manage the VM sees it, and types nothing', async () => {
+  const screen = await startTigervnc({ colour, password, keyboard: true });
+  const vmId = runVm(screen.host, screen.port);
+  oned.changeVm(vmId, { gid: 1, permissions: 'um-u-----' });
+  const ownConfig = configOf([], ':view_only_without_manage: yes\n');
+  const service = await startService({ oned, ownConfig });
+  const typeAs = async (session: string, key: string) => {
+    const connection = await enter(service, await service.issueToken(vmId, session));
+    const seen = viewScreen(connection);
+    expect(await seen).toMatchObject(tigervnc);
+    const keysym = key.charCodeAt(0);
+    connection.write(Buffer.from([5, 0, 0, 60, 0, 60]));
+    for (const down of [1, 0]) connection.write(Buffer.from([4, down, 0, 0, 0, 0, 0, keysym]));
+    // A picture that is asked for after the key comes after it.
+    const before = bytesIn(connection);
+    connection.write(Buffer.from([3, 0, 0, 0, 0, 0, 0, 1, 0, 1]));
+    await waitFor(() => bytesIn(connection) > before, { what: 'a picture after the key' });
+    connection.destroy();
+  };
+  await typeAs('alice:opennebula', 'a');
+  await typeAs('oneadmin:oneadmin', '!');
+  await waitFor(() => screen.keys().length > 0, { what: "the owner's key" });
+  expect(screen.keys()).toBe('!');
+});
+
+it('view_only is refused where the browser has the password', async () => {
+  const service = await startService({ oned, flags: { vnc_auth: 'pass' } });
+  const vmId = runVm(vnc.host, vnc.port);
+  const [ok, told] = await service.call('one.vm.vnctoken', ['oneadmin:oneadmin', vmId, { view_only: true }]);
+  expect([ok, told]).toEqual([false, expect.stringContaining('vnc_auth: proxy')]);
+});
+
+it('a token from before a restart opens its console without a password; one sealed with a lost key opens none', async () => {
+  const vmId = runVm(vnc.host, vnc.port);
+  const first = await startWith([]);
+  const [kept, lost] = [await first.issueToken(vmId), await first.issueToken(vmId)];
+  await first.stop();
+  const { oneLocation } = first;
+  const second = await startService({ oned, oneLocation, ownConfig: configOf([]) });
+  expect(await viewScreen(await enter(second, kept))).toMatchObject(tigervnc);
+  await second.stop();
+  rmSync(join(second.oneLocation, 'var/vnctoken-key'), { recursive: true });
+  const third = await startService({ oned, oneLocation, ownConfig: configOf([]) });
+  const client = await openConsole(`${third.proxyUrl}/?token=${lost}`);
+  expect(client.status === 101 ? (await client.closed).code : client.status).toBe(500);
+  expect(await look(third, vmId)).toMatchObject(tigervnc);
+});
+
+it('a browser that says nothing in its handshake is let go in time, and the target is not blamed', async () => {
+  const ownConfig = configOf([], ':proxy_connect_timeout: 1\n');
+  const service = await startService({ oned, ownConfig });
+  const target = await playScript(askNothing);
+  const client = await openVm(service, runVm(target.host, target.port, ''));
+  await client.waitForData(12);
+  const told = 'the browser: no answer within 1 s (proxy_connect_timeout)';
+  expect(await client.closed).toEqual({ code: 1002, reason: told });
+  const line = await service.waitForLog(({ msg }) => msg === 'console closed', 'the end');
+  expect(line['reason']).toBe(told);
+  await waitFor(() => target.connections.every(({ closed }) => closed()), {
+    what: 'the target to be let go',
+  });
+  expect(target.connections.length).toBe(1);
+});
+
+it('a target is held to the rule by which it was reached, though SIGHUP brought others meanwhile', async () => {
+  const target = await playScript(askNothing);
+  let letIn: (() => void) | undefined;
+  const verifyClient = (_info: unknown, done: (welcome: boolean) => void) => {
+    letIn = () => done(true);
+  };
+  const front = new WebSocketServer({ port: 0, host: '127.0.0.1', verifyClient });
+  front.on('connection', (socket) => bridge(createWebSocketStream(socket), target.port));
+  await once(front, 'listening');
+  atEnd(() => void front.close());
+  const { port } = front.address() as AddressInfo;
+  const service = await startWith([{ via: 'ws', port, require: ['password'] }]);
+  const client = await openVm(service, runVm(target.host, target.port));
+  const open = await waitFor(() => letIn, { what: 'the target to be asked' });
+  await reload(service, [{ via: 'ws', port }], 'configuration reloaded');
+  open();
+  expect((await client.closed).code).toBe(1011);
+  const line = await service.waitForLog(({ msg }) => msg === 'console closed', 'the end');
+  expect(line['reason']).toMatch(/password/);
 });
