@@ -168,7 +168,10 @@ export class Session {
   /** The browser's part of the handshake; what follows it is the first to be relayed. */
   private shakeHands(bytes: Buffer): void {
     const { handshake, target, setUp } = this;
-    if (handshake === undefined) return this.fromBrowser(bytes);
+    if (handshake === undefined) {
+      this.fromBrowser(bytes);
+      return;
+    }
     if (target === undefined || setUp === undefined) return;
     this.guard(() => {
       const { send, rest, done } = handshake.push(bytes);
@@ -223,7 +226,10 @@ export class Session {
 
   private toTarget(bytes: Buffer): void {
     const { relay, filters } = this;
-    if (filters === undefined) return relay?.toTarget(bytes);
+    if (filters === undefined) {
+      relay?.toTarget(bytes);
+      return;
+    }
     this.guard(() => {
       for (const piece of filters.toTarget(bytes)) relay?.toTarget(piece);
     });
