@@ -7,10 +7,10 @@ import type { TlsSettings } from './rfb/tls-settings.js';
 import { chooseRule } from './transport/choose.js';
 import { createConnect, sshRulesOf } from './transport/connect.js';
 import { parseTargetRules } from './transport/parse-rules.js';
-import type { TargetRule } from './transport/rules.js';
+import { nameRule, type TargetRule } from './transport/rules.js';
 import { SshPool } from './transport/ssh.js';
 import { readTlsFiles } from './transport/tls-files.js';
-import type { ConnectTarget, TargetConnection } from './transport/transport.js';
+import type { ConnectTarget, TargetConnection, TransportTarget } from './transport/transport.js';
 
 interface Ways {
   readonly rules: readonly TargetRule[];
@@ -55,6 +55,11 @@ export class ConsoleTargets {
     };
     return (await secureTarget(connection, options, signal)).connection;
   };
+
+  /** Names the rule that a target takes, for people. @throws the signal's reason */
+  async ruleOf(target: TransportTarget, signal: AbortSignal): Promise<string> {
+    return nameRule(await chooseRule(this.ways.rules, target, signal));
+  }
 
   /** @throws StartError, and then nothing has changed */
   reload(targets: readonly unknown[]): void {

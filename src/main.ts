@@ -53,7 +53,13 @@ async function run(commandLine: CommandLine): Promise<number> {
   if (commandLine.command === 'check-config') {
     for (const warning of loaded.warnings) process.stderr.write(`warning: ${warning}\n`);
     checkStart(loaded);
-    return print(`${effectiveText(loaded)}\n\nThe configuration is fine.`);
+    print(`${effectiveText(loaded)}\n\nThe configuration is fine.`);
+    const { vm } = commandLine.selection;
+    if (vm !== undefined) {
+      const { checkVm } = await import('./check-vm.js');
+      await checkVm(loaded, vm, processEnvironment()['ONE_AUTH'], print);
+    }
+    return EXIT.fine;
   }
   await serve({ loaded, load, notifySocket: processEnvironment()['NOTIFY_SOCKET'], version: version() });
   return EXIT.fine;

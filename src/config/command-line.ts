@@ -12,7 +12,7 @@ export type Command = (typeof COMMANDS)[number] | 'help' | 'version';
 const commandOptions = {
   check: { of: ['demo'], takesValue: false },
   json: { of: ['sessions', 'tokens'], takesValue: false },
-  vm: { of: ['revoke'], takesValue: true },
+  vm: { of: ['revoke', 'check-config'], takesValue: true },
   user: { of: ['revoke'], takesValue: true },
   all: { of: ['revoke'], takesValue: false },
 } as const satisfies Record<string, { of: readonly Command[]; takesValue: boolean }>;
@@ -32,7 +32,7 @@ export interface CommandLine {
   readonly check: boolean;
   /** `sessions --json`, `tokens --json`. */
   readonly json: boolean;
-  /** What `revoke` means. */
+  /** What `revoke` means; of `check-config` the VM alone. */
   readonly selection: RevokeSelection;
   readonly problems: readonly string[];
 }
@@ -77,6 +77,7 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
   if (command === 'revoke' && special === undefined && problems.length === 0) {
     problems.push(...selectionProblems(selection));
   }
+  if (command === 'check-config') problems.push(...vmProblems(selection));
   return {
     command: special ?? command,
     configFiles,
@@ -138,12 +139,16 @@ function selectionOf(own: ReadonlyMap<CommandOption, string>): RevokeSelection {
   };
 }
 
+function vmProblems({ vm }: Pick<RevokeSelection, 'vm'>): string[] {
+  return vm === undefined || vm <= MAX_VM_ID ? [] : [`--vm: expected a number from 0 to ${MAX_VM_ID}`];
+}
+
 function selectionProblems({ fingerprint, vm, user, all }: RevokeSelection): string[] {
   const problems: string[] = [];
   // Not repeated: it may be a token.
   if (fingerprint !== undefined && !/^[0-9a-f]{12}$/.test(fingerprint))
     problems.push('revoke: a fingerprint has 12 hexadecimal digits, as `tokens` and the log show it');
-  if (vm !== undefined && !(vm <= MAX_VM_ID)) problems.push(`--vm: expected a number from 0 to ${MAX_VM_ID}`);
+  problems.push(...vmProblems({ vm }));
   if (user !== undefined && Buffer.byteLength(user) > MAX_USER_BYTES)
     problems.push(`--user: expected at most ${MAX_USER_BYTES} bytes`);
   const some = fingerprint !== undefined || vm !== undefined || user !== undefined;

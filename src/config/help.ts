@@ -13,7 +13,7 @@ export function helpText(): string {
     'vnctoken-server [serve|check-config|demo|sessions|tokens|revoke] [--config FILE]… [--KEY VALUE]…',
     '',
     '  serve          run the service (the default)',
-    '  check-config   read and check the configuration, show what holds, end',
+    '  check-config   read and check the configuration, show what holds, end; --vm ID tries the way to its console',
     '  demo           try everything with an embedded oned and VNC server; demo --check tests it once and ends',
     '',
     'asked of the running service, through control_socket:',
