@@ -83,7 +83,8 @@ describe('a lost connection', () => {
     const target = await startVncTarget(greetAndFlood(100 * MIB));
     const opened = await openPool(rule).open(target.port);
     opened.hold();
-    await opened.waitForBytes(MIB / 64);
+    // Of one who holds the first piece no more comes, and that may be the greeting alone.
+    await opened.waitForBytes(1);
     signalPid(await childOf(sshd), 'SIGKILL');
     const end = await waitFor(() => sip(opened), { what: 'the end', deadlineMs: 25_000 });
     expect(end).toContain(lostBy(sshd.port));
