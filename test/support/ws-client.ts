@@ -158,6 +158,7 @@ export async function openRawWebSocket(options: HandshakeOptions): Promise<RawWe
       return next;
     },
     waitForData: async (bytes) => {
+      if (status !== 101) throw new Error(`no data follow a refusal: ${status} ${pending.toString('utf8')}`);
       await waitFor(() => totalLength(payloads()) >= bytes, { what: `${bytes} bytes of data` });
       return data();
     },
