@@ -268,11 +268,12 @@ describe('a token that is used', () => {
     await settled();
     expect(disk.calls).toEqual([]);
     await leave(store, token);
+    tick();
     await waitFor(() => sessionsOnDisk(token).length === 0, { what: 'the end of the session in the file' });
     expect(state(token).use.openUntil).toBe(now + rules.graceMs);
   });
 
-  it('is written in order, the last word last, and not once for every word', async () => {
+  it('is written at its first use at once, and then once a second for all who come and go', async () => {
     const store = await openStore();
     const token = await stored(store);
     disk.calls.length = 0;
@@ -280,9 +281,16 @@ describe('a token that is used', () => {
       expect(await open(store, token, `s${count}`)).toEqual(grant());
       if (count < 49) await leave(store, token, `s${count}`);
     }
+    const writes = () => disk.calls.filter((call) => call === `rename ${stateFile(token)}`).length;
+    await settled();
+    expect(sessionsOnDisk(token)).toEqual(['s0']);
+    expect(writes()).toBe(1);
+    tick();
     await settled();
     expect(sessionsOnDisk(token)).toEqual(['s49']);
-    expect(disk.calls.filter((call) => call === `rename ${stateFile(token)}`).length).toBeLessThan(5);
+    tick();
+    await settled();
+    expect(writes()).toBe(2);
   });
 
   it('is not written as it was before, where that failed and there is a newer word', async () => {
@@ -342,6 +350,20 @@ describe('a token that is used', () => {
 });
 
 describe('a token that was ended', () => {
+  it('loses its file at once, and no word from before brings it back', async () => {
+    const store = await openStore();
+    const token = await stored(store);
+    await open(store, token);
+    await settled();
+    await leave(store, token);
+    await revoke(store, token);
+    await settled();
+    expect(existsSync(stateFile(token))).toBe(false);
+    tick();
+    await settled();
+    expect(existsSync(stateFile(token))).toBe(false);
+  });
+
   it('loses its files and stays known as ended, and no restart brings it back', async () => {
     const first = await openStore();
     const [used, unused] = [await stored(first), await stored(first)];
@@ -760,6 +782,19 @@ describe('a process that is killed', () => {
     const releasedAt = now;
     await usedFor(40_000, first);
     now = releasedAt + rules.graceMs - 1;
+    expect(await knows(await openStore(), token)).toBe(true);
+    now += 1;
+    expect(await knows(await openStore(), token)).toBe(false);
+  });
+
+  it('leaves a token that was released within its last second as open as if it had not been', async () => {
+    const first = await openStore();
+    const token = await stored(first);
+    await open(first, token);
+    tick();
+    await leave(first, token);
+    await killed(first);
+    now += LEASE_MS + rules.graceMs - 1;
     expect(await knows(await openStore(), token)).toBe(true);
     now += 1;
     expect(await knows(await openStore(), token)).toBe(false);

@@ -1,7 +1,8 @@
 // What the store of one host does to its files. A new token waits for them; everything later only leaves word here of
 // what the files ought to be, and a console never waits for the disk.
 // What always holds: the files of one token are worked on by one at a time, and the last word counts; what failed is tried
-// again; renewals of leases reach no file.
+// again; renewals of leases reach no file; first use and end are written at once, the coming and going of sessions in
+// between when the store says so.
 import { causeOf, GatewayError } from '../../errors.js';
 import type { Logger } from '../../log.js';
 import type { TokenJournal } from '../memory/store.js';
@@ -34,6 +35,8 @@ export class FileJournal implements TokenJournal {
   /** The one that was tried longest ago is first. */
   private readonly failed = new Map<TokenHash, Wish>();
   private readonly busy = new Set<TokenHash>();
+  /** Of tokens on whose console somebody has come or gone lately. */
+  private readonly gathered = new Map<TokenHash, Wish>();
   private waiting: (() => void)[] = [];
   private lastLease = 0;
   private toldFailure = false;
@@ -49,7 +52,7 @@ export class FileJournal implements TokenJournal {
   }
 
   async create(token: Token, hash: TokenHash, record: TokenRecord, forWebsockify: boolean): Promise<void> {
-    const backlog = this.wishes.size + this.failed.size;
+    const backlog = this.gathered.size + this.wishes.size + this.failed.size;
     if (backlog >= MAX_BACKLOG) {
       throw new GatewayError('store-failed', {
         detail: `the files of ${backlog} tokens cannot be written or removed`,
@@ -68,15 +71,18 @@ export class FileJournal implements TokenJournal {
     for (const { until } of after.use?.leases ?? []) this.lastLease = Math.max(this.lastLease, until);
     if (before.ended === after.ended && isSameOnDisk(before.use, after.use)) return;
     // Without its file an ended token is unknown after a restart, and that takes no space on a full disk.
-    this.wish(hash, { record: after, keep: after.ended === undefined });
+    const wish = { record: after, keep: after.ended === undefined };
+    if (before.use === undefined || after.ended !== undefined) this.wish(hash, wish);
+    else this.gathered.set(hash, wish);
   }
 
   forgotten(hash: TokenHash, record: TokenRecord): void {
     this.wish(hash, { record, keep: false });
   }
 
-  /** Tries some of the failed again. */
-  retry(): void {
+  /** Writes what has gathered, and tries some of the failed again. */
+  catchUp(): void {
+    for (const [hash, wish] of [...this.gathered]) this.wish(hash, wish);
     for (const [hash, wish] of [...this.failed].slice(0, RETRIES_AT_A_TIME)) this.wish(hash, wish);
   }
 
@@ -97,6 +103,7 @@ export class FileJournal implements TokenJournal {
   }
 
   private wish(hash: TokenHash, wish: Wish): void {
+    this.gathered.delete(hash);
     this.failed.delete(hash);
     this.wishes.set(hash, wish);
     this.work();

@@ -10,7 +10,11 @@ import { FileJournal } from './journal.js';
 import { recovered } from './recovery.js';
 import type { TokenFiles } from './token-files.js';
 
-const RETRY_EVERY_MS = 1000;
+/**
+ * How long a session's coming or going may be missing in the files. After a crash within it, one that had just left
+ * counts as there until the crash, and the token of one that had just come is as open as before.
+ */
+const CATCH_UP_EVERY_MS = 1000;
 
 export interface FileTokenStoreOptions {
   readonly files: TokenFiles;
@@ -38,7 +42,7 @@ export class FileTokenStore extends MemoryTokenStore {
     await this.recover();
     await super.open();
     this.timers = [
-      setInterval(() => this.fileJournal.retry(), RETRY_EVERY_MS),
+      setInterval(() => this.fileJournal.catchUp(), CATCH_UP_EVERY_MS),
       setInterval(() => this.beat(), RENEW_EVERY_MS),
     ];
     for (const timer of this.timers) timer.unref();
@@ -48,7 +52,7 @@ export class FileTokenStore extends MemoryTokenStore {
     for (const timer of this.timers) clearInterval(timer);
     await super.close();
     this.beat();
-    this.fileJournal.retry();
+    this.fileJournal.catchUp();
     await Promise.all([this.beating, this.fileJournal.idle()]);
   }
 
