@@ -1,5 +1,6 @@
 // Who was given which console, opened it, and how it ended: one line an event, for people who have to answer for it.
-// What always holds: a token is named by its fingerprint, and nothing in a line is a secret.
+// What always holds: a token is named by its fingerprint, and nothing in a line is a secret; the log tells of every
+// console that was opened and closed, in the same line where the audit has no file of its own.
 import { type Logger, openLog } from './log.js';
 
 export type AuditEvent =
@@ -23,10 +24,14 @@ export interface AuditFields {
   readonly bytesToBrowser?: number | undefined;
   readonly bytesToTarget?: number | undefined;
   readonly seconds?: number | undefined;
+  /** Where the console is. */
+  readonly target?: { readonly host: string; readonly port: number } | undefined;
+  /** The worker that serves it; undefined: there are none. */
+  readonly worker?: number | undefined;
 }
 
-/** Writes one event. */
-export type Audit = (event: AuditEvent, fields: AuditFields) => void;
+/** Writes one event, as a warning where something went wrong that somebody should look at. */
+export type Audit = (event: AuditEvent, fields: AuditFields, level?: 'info' | 'warn') => void;
 
 export interface AuditLog {
   readonly audit: Audit;
@@ -37,16 +42,24 @@ export interface AuditLog {
 
 const INFO_LEVEL = 2;
 
+/** Events that the log tells in any case, and how. */
+const messages: Partial<Record<AuditEvent, string>> = {
+  redeemed: 'console opened',
+  ended: 'console closed',
+};
+
 /**
  * @param file of its own; undefined: into the log
  * @throws StartError naming `audit_file`
  */
 export function openAudit(file: string | undefined, log: Logger): AuditLog {
   const own = file === undefined ? undefined : openLog(file, INFO_LEVEL, 'audit_file');
-  const logger = own?.logger ?? log;
   return {
-    audit: (event, fields) => {
-      logger.info({ audit: event, ...fields });
+    audit: (event, fields, level = 'info') => {
+      const message = messages[event];
+      own?.logger[level]({ audit: event, ...fields });
+      if (own === undefined) log[level]({ audit: event, ...fields }, message);
+      else if (message !== undefined) log[level](fields, message);
     },
     reopen: () => own?.reopen(),
     close: () => own?.close() ?? Promise.resolve(),

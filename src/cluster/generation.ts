@@ -84,7 +84,7 @@ export class Generation {
 
   private startWorker(number: number, failures: number): Promise<AddressInfo[]> {
     const worker = cluster.fork();
-    const place = new WorkerPlace((message) => send(worker, message));
+    const place = new WorkerPlace(number, (message) => send(worker, message));
     const startedAt = performance.now();
     this.workers.add(worker);
     return new Promise((resolve, reject) => {

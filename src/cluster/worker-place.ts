@@ -11,13 +11,15 @@ const WAY_MS = 500;
 const COUNT_TIMEOUT_MS = 1_000;
 
 export class WorkerPlace implements SessionPlace {
+  readonly worker: number;
   private readonly tell: (message: ToWorker) => void;
   private readonly probes = new Questions<boolean>();
   private readonly counts = new Questions<ReadonlyMap<SessionId, number>>();
   /** What it said last, for as long as it says nothing new. */
   private traffics: ReadonlyMap<SessionId, number> = new Map();
 
-  constructor(tell: (message: ToWorker) => void) {
+  constructor(worker: number, tell: (message: ToWorker) => void) {
+    this.worker = worker;
     this.tell = tell;
   }
 

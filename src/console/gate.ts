@@ -1,7 +1,7 @@
 // Redeem: from what a browser presents to the grant that it stands for, and the session that it becomes.
 // What always holds: unknown, expired, used and forged tokens are one and the same refusal, after the same one
 // operation of the store; a store that cannot answer is never taken for a refusal.
-import { randomBytes } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import type { Audit } from '../audit.js';
 import { networkOf } from '../client-address.js';
 import { causeOf, GatewayError } from '../errors.js';
@@ -35,6 +35,8 @@ export interface SessionEnd {
   readonly bytesToBrowser: number;
   readonly bytesToTarget: number;
   readonly seconds: number;
+  /** Not by the will of anybody: the target or the browser broke something. */
+  readonly failed?: boolean | undefined;
 }
 
 /** The gate as the data plane of one process sees it. */
@@ -105,7 +107,7 @@ export class Gate implements ConsoleGate {
   }
 
   async open(knock: Knock, place: SessionPlace): Promise<Admitted> {
-    const arrival: NewArrival = { ...knock, place, id: randomBytes(8).toString('hex') as SessionId };
+    const arrival: NewArrival = { ...knock, place, id: newSessionId() };
     const ending = this.parts.sessions.expect(arrival.id);
     try {
       this.checkUnknownTokens(knock.client);
@@ -121,15 +123,13 @@ export class Gate implements ConsoleGate {
     }
   }
 
-  closed(id: SessionId, { reason, bytesToBrowser, bytesToTarget, seconds }: SessionEnd): void {
+  closed(id: SessionId, { failed = false, ...end }: SessionEnd): void {
     const session = this.parts.sessions.remove(id);
     if (session === undefined) return;
-    const { grant, client, ref, hash } = session;
-    this.parts.audit('ended', {
-      ...{ vm: grant.vmId, user: grant.user, client, ref, fingerprint: fingerprint(hash) },
-      ...{ reason, bytesToBrowser, bytesToTarget, seconds },
-    });
-    this.release(session.hash, id);
+    const { grant, client, ref, hash, place } = session;
+    const who = { vm: grant.vmId, user: grant.user, client, ref, fingerprint: fingerprint(hash) };
+    this.parts.audit('ended', { ...who, worker: place.worker, ...end }, failed ? 'warn' : 'info');
+    this.release(hash, id);
   }
 
   lost(place: SessionPlace): void {
@@ -180,7 +180,7 @@ export class Gate implements ConsoleGate {
     sessions.add({ id, hash: key.hash, grant, client, since: store.now(), endsAt, place, ref }, replaced);
     endings.end(replaced, 'taken-over');
     if (replaced.length > 0) audit('taken-over', about(arrival));
-    audit('redeemed', about(arrival));
+    audit('redeemed', { ...about(arrival), target: grant.target, worker: place.worker });
     return { session: id, grant, ...(vnc === undefined ? {} : { vnc }) };
   }
 
@@ -217,6 +217,11 @@ export class Gate implements ConsoleGate {
       detail: `max_unknown_tokens (${maxUnknownTokens} a minute) is reached`,
     });
   }
+}
+
+/** Random, but no secret. Node makes many UUIDs in one call of the system, and other random bytes each in one. */
+function newSessionId(): SessionId {
+  return randomUUID().replaceAll('-', '').slice(0, 16) as SessionId;
 }
 
 /** What the audit says of somebody at the door. */

@@ -13,6 +13,8 @@ export const PROBE_TIMEOUT_MS = 5_000;
 
 /** Where sessions run: this process, or a worker. */
 export interface SessionPlace {
+  /** The worker that it is; undefined: the service's own process. */
+  readonly worker?: number | undefined;
   /** Closes a session with a code and a reason that the browser reads. */
   end(session: SessionId, code: number, reason: string): void;
   /** Whether the browser answers a ping within the probe's time. */

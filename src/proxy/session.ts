@@ -1,10 +1,9 @@
 // One session: a browser that was let in, and its target, from the attempt to connect to the one end of both.
-// What always holds: finish() is the only end; it runs once, releases every timer, listener and socket, and writes
-// the one log line with reason, bytes and length.
+// What always holds: finish() is the only end; it runs once, releases every timer, listener and socket, and tells the
+// one end with reason, bytes and length.
 import type { SessionEnd } from '../console/gate.js';
 import type { VncAccess } from '../console/vnc-access.js';
 import { type GatewayError, toGatewayError } from '../errors.js';
-import type { Logger } from '../log.js';
 import { BrowserHandshake, BrowserHandshakeError } from '../rfb/browser-handshake.js';
 import { RfbViolation } from '../rfb/client-violation.js';
 import type { Grant } from '../tokens/grant.js';
@@ -28,23 +27,14 @@ export type SecureConsole = (
   signal: AbortSignal,
 ) => Promise<TargetConnection>;
 
-/** What the log calls this session by. */
-export interface SessionLabels {
-  readonly ref: string;
-  readonly client: string;
-  readonly fingerprint: string;
-}
-
 export interface SessionParts {
   readonly browser: BrowserChannel;
   readonly grant: Grant;
-  readonly labels: SessionLabels;
   readonly connect: ConnectTarget;
   /** Undefined: the browser answers the VNC server itself. */
   readonly vnc: VncAccess | undefined;
   readonly secure: SecureConsole;
   readonly settings: SessionSettings;
-  readonly logger: Logger;
   /** The session is over, once; its browser may still be reading. */
   readonly onEnd: (end: SessionEnd) => void;
   /** The browser's connection is gone for good. */
@@ -76,7 +66,7 @@ export class Session {
   }
 
   start(): void {
-    const { browser, settings, grant, onClosed } = this.parts;
+    const { browser, settings, onClosed } = this.parts;
     browser.listen({
       data: (bytes) => this.fromBrowser(bytes),
       drain: () => this.relay?.browserDrained(),
@@ -93,7 +83,6 @@ export class Session {
       },
     });
     this.pingTimer = setInterval(() => this.ping(), settings.pingIntervalMs);
-    this.log('info', { target: grant.target }, 'console opened');
     const late = `no answer within ${settings.connectTimeoutMs / 1000} s (proxy_connect_timeout)`;
     this.setUp = new SetUp(settings.connectTimeoutMs, () => {
       // With the target all is well by now.
@@ -246,12 +235,12 @@ export class Session {
   }
 
   private browserFailed(why: string): void {
-    if (this.finish(why, 'warn')) this.parts.browser.close(CloseCode.protocolError, clipped(why));
+    if (this.finish(why, true)) this.parts.browser.close(CloseCode.protocolError, clipped(why));
   }
 
   private targetFailed(why: string, told = 'Failed to connect to downstream server'): void {
     const { host, port } = this.parts.grant.target;
-    if (!this.finish(why.startsWith('target ') ? why : `target ${host}:${port}: ${why}`, 'warn')) return;
+    if (!this.finish(why.startsWith('target ') ? why : `target ${host}:${port}: ${why}`, true)) return;
     this.parts.browser.close(CloseCode.serverError, told);
   }
 
@@ -266,7 +255,7 @@ export class Session {
   }
 
   /** The end. @returns false when it had come already */
-  private finish(reason: string, level: 'info' | 'warn' = 'info'): boolean {
+  private finish(reason: string, failed = false): boolean {
     if (this.finished) return false;
     this.finished = true;
     clearInterval(this.pingTimer);
@@ -276,21 +265,12 @@ export class Session {
     this.target?.end();
     const { bytesToBrowser = 0, bytesToTarget = 0 } = this.relay ?? {};
     const seconds = Math.round(performance.now() - this.startedAt) / 1000;
-    const end = { reason, bytesToBrowser, bytesToTarget, seconds };
-    this.log(level, end, 'console closed');
-    this.parts.onEnd(end);
+    this.parts.onEnd({ reason, bytesToBrowser, bytesToTarget, seconds, failed });
     return true;
   }
 
   private answerProbes(alive: boolean): void {
     for (const settle of this.probes) settle(alive);
-  }
-
-  private log(level: 'info' | 'warn', about: object, message: string): void {
-    const { grant, labels, logger } = this.parts;
-    // Nothing is put together for a line that is not written.
-    if (!logger.isLevelEnabled(level)) return;
-    logger[level]({ ...labels, vm: grant.vmId, user: grant.user, ...about }, message);
   }
 }
 

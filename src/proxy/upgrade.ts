@@ -10,7 +10,7 @@ import { GatewayError, toGatewayError } from '../errors.js';
 import { requestUrl } from '../http-limits.js';
 import type { Logger } from '../log.js';
 import { newRef } from '../ref.js';
-import { fingerprint, hashToken, isSealedForm, type Token } from '../tokens/token.js';
+import { hashToken, isSealedForm, type Token } from '../tokens/token.js';
 import type { BrowserChannel } from './browser-channel.js';
 import { BrowserSocket } from './browser-socket.js';
 import type { Handshakes } from './handshakes.js';
@@ -24,15 +24,6 @@ export interface UpgradeSettings extends OriginSettings {
   readonly trustedProxies: TrustedProxies;
 }
 
-/** Somebody with a valid token, upgraded. */
-export interface Admission {
-  readonly browser: BrowserChannel;
-  readonly admitted: Admitted;
-  readonly ref: string;
-  readonly client: string;
-  readonly fingerprint: string;
-}
-
 export interface UpgradeParts {
   readonly door: Door;
   readonly handshakes: Handshakes;
@@ -41,7 +32,8 @@ export interface UpgradeParts {
   readonly settings: () => UpgradeSettings;
   /** Fires when the service stops: nobody is let in any more. */
   readonly stopping: AbortSignal;
-  readonly onAdmission: (admission: Admission) => void;
+  /** Somebody with a valid token, upgraded. */
+  readonly onAdmission: (browser: BrowserChannel, admitted: Admitted) => void;
   /** A browser that is upgraded only to be told no; and its end. */
   readonly onRefusal: (browser: BrowserChannel) => () => void;
 }
@@ -105,16 +97,15 @@ export function createUpgrade(parts: UpgradeParts): UpgradeListener {
         ? 'the service stops'
         : undefined;
     if (late !== undefined) {
-      if (!(verdict instanceof GatewayError)) door.closed(verdict.admitted.session, neverBegan(late));
+      if (!(verdict instanceof GatewayError)) door.closed(verdict.session, neverBegan(late));
       if (!socket.destroyed) refuse(socket, new GatewayError('stopping'), knock);
       return;
     }
     if (!(verdict instanceof GatewayError)) {
       leave();
-      const about = { ...verdict, ref: knock.ref, client };
-      const begin = (browser: BrowserChannel) => parts.onAdmission({ browser, ...about });
+      const begin = (browser: BrowserChannel) => parts.onAdmission(browser, verdict);
       if (upgrade(request, socket, head, begin)) return;
-      door.closed(verdict.admitted.session, neverBegan('the handshake failed'));
+      door.closed(verdict.session, neverBegan('the handshake failed'));
     } else if (origin === undefined || !TOLD_IN_RFB.has(verdict.code)) {
       refuse(socket, verdict, knock);
     } else {
@@ -126,15 +117,12 @@ export function createUpgrade(parts: UpgradeParts): UpgradeListener {
   };
 
   /** @throws GatewayError */
-  const judge = async (
-    request: IncomingMessage,
-    { client, ref }: Knock,
-  ): Promise<Pick<Admission, 'admitted' | 'fingerprint'>> => {
+  const judge = async (request: IncomingMessage, { client, ref }: Knock): Promise<Admitted> => {
     if (stopping.aborted) throw new GatewayError('stopping');
     const token = readToken(request, settings());
     const hash = hashToken(token);
     const key = isSealedForm(token) ? { hash, sealed: token } : { hash };
-    return { admitted: await door.open({ key, client, ref }), fingerprint: fingerprint(hash) };
+    return door.open({ key, client, ref });
   };
 
   const refuse = (socket: Duplex, refused: GatewayError, knock: Knock): void => {

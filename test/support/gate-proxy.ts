@@ -46,7 +46,7 @@ export async function startWorkerProxy(gate: ConsoleGate): Promise<WorkerStage> 
   };
   const toPrimary = (message: ToPrimary) => pass(message, atPrimary);
   const toWorker = (message: ToWorker) => pass(message, atWorker);
-  const place = new WorkerPlace(toWorker);
+  const place = new WorkerPlace(1, toWorker);
   const channel = new DoorChannel(toPrimary);
   const proxy = createProxy(channel);
   const atPrimary = (message: ToPrimary) => {

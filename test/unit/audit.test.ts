@@ -30,20 +30,25 @@ it('goes into a file of its own, a line an event, with the time and what is know
     { level: 'info', time: expect.any(String), audit: 'refused', ...unknown, reason: 'token: unknown' },
   ]);
   expect([vm, user]).toEqual([7, 'alice']);
-  expect(lines(logFile)).toEqual([]);
+  // The log tells of what was opened and closed, and leaves the rest to the audit.
+  expect(lines(logFile)).toEqual([
+    { level: 'info', time: expect.any(String), msg: 'console opened', ...about },
+  ]);
 });
 
-it('goes into the log where it has no file', async () => {
+it('goes into the log where it has no file, one line an event', async () => {
   const logFile = join(temporaryFolder(), 'x.log');
   const log = openLog(logFile, 2);
   const audit = openAudit(undefined, log.logger);
   audit.audit('ended', { ...about, reason: 'over', bytesToBrowser: 1, bytesToTarget: 2, seconds: 3 });
+  audit.audit('ended', { ...about, reason: 'no answer' }, 'warn');
   audit.reopen();
   await audit.close();
   log.logger.info('the log is still open');
   await log.close();
   expect(lines(logFile)).toMatchObject([
-    { audit: 'ended', reason: 'over' },
+    { level: 'info', audit: 'ended', reason: 'over', msg: 'console closed' },
+    { level: 'warn', audit: 'ended', reason: 'no answer', msg: 'console closed' },
     { msg: 'the log is still open' },
   ]);
 });

@@ -370,6 +370,8 @@ describe('the audit', () => {
     const token = await stage.token();
     const name = hashToken(token).slice(0, 12);
     const about = { vm: 7, user: 'alice', client: '192.0.2.1', ref: 'REF234', fingerprint: name };
+    const opened = { ...about, target: { host: '127.0.0.1', port: 5900 }, worker: undefined };
+    const over = { ...about, worker: undefined };
     await stage.open(token);
     await stage.open(token);
     await refusal(stage.open(token));
@@ -378,15 +380,15 @@ describe('the audit', () => {
     const unknown = newToken();
     await refusal(stage.open(unknown));
     expect(stage.audit).toEqual([
-      { event: 'redeemed', ...about },
+      { event: 'redeemed', ...opened },
       {
-        ...{ event: 'ended', ...about, reason: 'Opened in another window' },
+        ...{ event: 'ended', ...over, reason: 'Opened in another window' },
         ...{ bytesToBrowser: 1, bytesToTarget: 2, seconds: 3 },
       },
       { event: 'taken-over', ...about },
-      { event: 'redeemed', ...about },
+      { event: 'redeemed', ...opened },
       { event: 'refused', ...about, reason: 'This console is in use in another window' },
-      { event: 'ended', ...about, reason: 'over', bytesToBrowser: 1, bytesToTarget: 2, seconds: 3 },
+      { event: 'ended', ...over, reason: 'over', bytesToBrowser: 1, bytesToTarget: 2, seconds: 3 },
       {
         ...{ event: 'refused', client: '192.0.2.1', ref: 'REF234' },
         ...{ fingerprint: hashToken(unknown as Token).slice(0, 12), reason: 'token: unknown' },

@@ -46,7 +46,7 @@ it('a question without an answer is settled at its deadline, and what comes late
 
 it('a worker that does not answer has nobody there, and the traffic that it told of last', async () => {
   const told: ToWorker[] = [];
-  const place = new WorkerPlace((message) => void told.push(message));
+  const place = new WorkerPlace(1, (message) => void told.push(message));
   const id = 'a1' as SessionId;
   const counted = place.traffic();
   const [question] = told;
@@ -66,7 +66,7 @@ it('a worker that does not answer has nobody there, and the traffic that it told
 
 it('a worker that answers the probe of a session answers for that one', async () => {
   const told: ToWorker[] = [];
-  const place = new WorkerPlace((message) => void told.push(message));
+  const place = new WorkerPlace(1, (message) => void told.push(message));
   const probes = ['a', 'b'].map((id) => place.probe(id as SessionId));
   const numbers = told.flatMap((one) => (one.type === 'probe' ? [one.question] : []));
   place.heard({ type: 'probed', question: numbers[1] ?? 0, alive: true });

@@ -3,7 +3,6 @@
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import { BrowserSocket } from '../../src/proxy/browser-socket.ts';
 import { FrameReader } from '../../src/proxy/frame-reader.ts';
@@ -80,12 +79,10 @@ async function startSession() {
       issuedAt: 0,
       expiresAt: 1,
     },
-    labels: { ref: 'REF', client: '127.0.0.1', fingerprint: 'f' },
     vnc: undefined,
     connect: async () => target,
     secure: async (connection) => connection,
     settings: { pingIntervalMs: 60_000, connectTimeoutMs: 60_000 },
-    logger: pino({ enabled: false }),
     onEnd: () => {},
     onClosed: () => {},
   });
