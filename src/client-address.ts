@@ -1,14 +1,13 @@
 // Whose request it is: the peer of the connection or, behind trusted proxies, what they say in X-Forwarded-For.
 // What always holds: a client cannot choose its own address, for only entries that trusted proxies added count.
 import { BlockList, isIP } from 'node:net';
-
-const MAX_KNOWN = 1000;
+import { remembered } from './remembered.js';
 
 /** Addresses and networks whose X-Forwarded-For is believed. */
 export class TrustedProxies {
   private readonly list = new BlockList();
   /** Asked several times for each connection, mostly about the same few proxies. */
-  private readonly known = new Map<string, boolean>();
+  readonly has = remembered((address) => isIP(address) !== 0 && this.list.check(address, familyOf(address)));
 
   /** @param networks `10.0.0.1`, `10.0.0.0/8`, `::1`, … as checked by the configuration */
   constructor(networks: readonly string[]) {
@@ -19,17 +18,16 @@ export class TrustedProxies {
       else this.list.addSubnet(address, Number(prefix), family);
     }
   }
-
-  has(address: string): boolean {
-    let trusted = this.known.get(address);
-    if (trusted === undefined) {
-      trusted = isIP(address) !== 0 && this.list.check(address, familyOf(address));
-      if (this.known.size >= MAX_KNOWN) this.known.clear();
-      this.known.set(address, trusted);
-    }
-    return trusted;
-  }
 }
+
+const loopback = new BlockList();
+loopback.addSubnet('127.0.0.0', 8, 'ipv4');
+loopback.addAddress('::1', 'ipv6');
+
+/** Whether the address is this host itself. */
+export const isLoopback = remembered(
+  (address) => isIP(address) !== 0 && loopback.check(address, familyOf(address)),
+);
 
 /**
  * The right-most address of the chain that is no trusted proxy.

@@ -2,10 +2,10 @@
 // What always holds: new settings are taken whole or not at all.
 import { existsSync, mkdirSync } from 'node:fs';
 import type { Server } from 'node:http';
-import { type AddressInfo, BlockList } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Audit } from './audit.js';
-import { TrustedProxies } from './client-address.js';
+import { isLoopback, TrustedProxies } from './client-address.js';
 import type { Loaded } from './config/load.js';
 import type { Settings } from './config/options.js';
 import { SessionEndings } from './console/endings.js';
@@ -59,7 +59,7 @@ export class ControlPlane {
     const { store, reload } = createStore(loaded, logger);
     this.store = store;
     this.reloadStore = reload;
-    const isExempt = (client: string) => loopback.check(client) || this.present.trustedProxies.has(client);
+    const isExempt = (client: string) => isLoopback(client) || this.present.trustedProxies.has(client);
     const rules = () => this.present.rules;
     const sessions = new SessionRegistry({ limits: () => sessionLimits(this.present.settings), isExempt });
     const endings = new SessionEndings(sessions, store.bus);
@@ -146,10 +146,6 @@ export class ControlPlane {
 
 const SEALED_NOTE =
   'sealed tokens cannot be ended on other hosts, nor here before their first use; they open until token_ttl';
-
-const loopback = new BlockList();
-loopback.addSubnet('127.0.0.0', 8, 'ipv4');
-loopback.addAddress('::1', 'ipv6');
 
 function presentOf(settings: Settings): Present {
   return {

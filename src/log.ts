@@ -16,10 +16,11 @@ const LEVELS = ['error', 'warn', 'info', 'debug'] as const;
 const MAX_PENDING_BYTES = 1024 * 1024;
 
 /** Several processes write to one pipe: up to this, the kernel does not mix their lines (PIPE_BUF, pipe(7)). */
-const MAX_WRITE_BYTES = 4096;
+const MAX_PIPE_WRITE_BYTES = 4096;
+/** What is added to a file is never mixed. */
+const MAX_FILE_WRITE_BYTES = 64 * 1024;
 
 /** Lines are written together: a write of its own for each costs more than all else that a short session does. */
-const GATHER_BYTES = MAX_WRITE_BYTES - 1;
 const GATHER_MS = 50;
 
 const CLOSE_TIMEOUT_MS = 1000;
@@ -50,14 +51,15 @@ export function openLog(file: string | undefined, debugLevel: number, setting = 
       throw new StartError(`${setting}: cannot write ${file}: ${causeOf(error)}`);
     }
   }
+  const maxWrite = file === undefined ? MAX_PIPE_WRITE_BYTES : MAX_FILE_WRITE_BYTES;
   const destination = pino.destination({
     dest: file ?? 1,
     append: true,
     mode: 0o640,
     sync: false,
     maxLength: MAX_PENDING_BYTES,
-    minLength: GATHER_BYTES,
-    maxWrite: MAX_WRITE_BYTES,
+    minLength: maxWrite - 1,
+    maxWrite,
   });
   // A full disk or a closed pipe must not end consoles; pino tries again with the next line.
   destination.on('error', () => {});

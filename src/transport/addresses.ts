@@ -3,6 +3,7 @@
 // What always holds: an address in the IPv6 disguise of IPv4 is judged as what it is.
 import type { LookupAddress } from 'node:dns';
 import { BlockList, isIP } from 'node:net';
+import { remembered } from '../remembered.js';
 
 /** An address or a network of `match`. */
 export interface Network {
@@ -34,12 +35,21 @@ function networks(...texts: string[]): Network[] {
   return texts.flatMap((text) => parseNetwork(text) ?? []);
 }
 
-const loopback = networks('127.0.0.0/8', '::1');
-const denied: readonly (readonly [what: string, networks: readonly Network[]])[] = [
+const LOOPBACK = 'loopback';
+const special: readonly (readonly [what: string, networks: readonly Network[]])[] = [
   ['link-local', networks('169.254.0.0/16', 'fe80::/10')],
   ['unspecified', networks('0.0.0.0/8', '::')],
   ['multicast', networks('224.0.0.0/4', 'ff00::/8', '255.255.255.255')],
+  [LOOPBACK, networks('127.0.0.0/8', '::1')],
 ];
+
+/** What an address is, where it is none that machines have, and within which network. Asked for every console. */
+const specialUses = remembered((address) =>
+  special.flatMap(([what, all]) => {
+    const within = all.find((one) => contains(one, address));
+    return within === undefined ? [] : [{ what, within }];
+  }),
+);
 
 /** What speaks for an address that is denied otherwise. */
 export interface Permission {
@@ -62,12 +72,11 @@ export function sortOut(
   if (named) return { allowed: addresses, refused: [] };
   // `localhost`, `127.0.0.1` and `::1` say what they are: a cloud of one machine.
   const saysLoopback = isIP(host) !== 0 || host.toLowerCase() === 'localhost';
-  const classes = saysLoopback ? denied : [...denied, ['loopback', loopback] as const];
   const refused: string[] = [];
   const allowed = addresses.filter(({ address }) => {
-    for (const [what, all] of classes) {
-      const within = all.find((one) => contains(one, address));
-      if (within === undefined || (network !== undefined && network.prefix >= within.prefix)) continue;
+    for (const { what, within } of specialUses(address)) {
+      if (what === LOOPBACK && saysLoopback) continue;
+      if (network !== undefined && network.prefix >= within.prefix) continue;
       refused.push(`${address} (${what})`);
       return false;
     }

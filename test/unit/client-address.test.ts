@@ -1,7 +1,7 @@
 // Whose request it is. What always holds: nobody can choose his own address, for only what trusted proxies added to
 // X-Forwarded-For counts.
 import { describe, expect, it } from 'vitest';
-import { clientAddress, networkOf, TrustedProxies } from '../../src/client-address.ts';
+import { clientAddress, isLoopback, networkOf, TrustedProxies } from '../../src/client-address.ts';
 
 const byDefault = new TrustedProxies(['127.0.0.0/8', '::1']);
 const wider = new TrustedProxies(['10.0.0.0/8', '192.0.2.1', 'fd00::/8', '::1']);
@@ -59,6 +59,21 @@ describe('the client', () => {
   it('is found in a chain of thousands', () => {
     const chain = `203.0.113.9${', 127.0.0.1'.repeat(5000)}`;
     expect(clientAddress('127.0.0.1', chain, byDefault)).toBe('203.0.113.9');
+  });
+});
+
+describe('this host itself', () => {
+  it.each(['127.0.0.1', '127.255.0.9', '::1'])('is %s', (address) => {
+    expect(isLoopback(address)).toBe(true);
+  });
+
+  it.each(['126.0.0.1', '192.0.2.1', '::2', 'unknown', ''])('is not %j', (address) => {
+    expect(isLoopback(address)).toBe(false);
+  });
+
+  it('is remembered for some addresses, and not for all that ever came', () => {
+    for (let i = 0; i < 5000; i++) expect(isLoopback(`10.0.${i >> 8}.${i & 255}`)).toBe(false);
+    expect(isLoopback('127.0.0.1')).toBe(true);
   });
 });
 
