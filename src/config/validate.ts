@@ -67,7 +67,12 @@ function contradictions(settings: Settings): string[] {
     problems.push(`vnc_proxy_port and port are both ${settings.port}`);
   }
   if (settings.console_ports.length === 0) problems.push('console_ports: no port is allowed');
-  return [...problems, ...storeContradictions(settings), ...controlSocketProblems(settings.control_socket)];
+  return [
+    ...problems,
+    ...storeContradictions(settings),
+    ...vncContradictions(settings),
+    ...controlSocketProblems(settings.control_socket),
+  ];
 }
 
 /** What a store needs, and what it cannot do. */
@@ -77,11 +82,17 @@ function storeContradictions(settings: Settings): string[] {
   if (store === 'redis' && redis_url === undefined) problems.push('token_store: redis needs redis_url');
   if (store === 'sealed') {
     if (sealed_keys === undefined) problems.push('token_store: sealed needs sealed_keys');
-    // Nobody remembers a sealed token's use.
+    // No other host remembers a sealed token's use.
     if (token_sessions !== 'shared') problems.push('token_store: sealed needs token_sessions: shared');
     if (bind_client !== 'no') problems.push('token_store: sealed needs bind_client: no');
   }
-  const { vnc_auth: auth, password_key: passwordKey } = settings;
+  return problems;
+}
+
+/** What the service can do only where it answers the VNC server, and what it needs for that. */
+function vncContradictions(settings: Settings): string[] {
+  const problems: string[] = [];
+  const { vnc_auth: auth, password_key: passwordKey, token_store: store } = settings;
   if (auth === 'proxy' && (store === 'redis' || store === 'sealed') && passwordKey === undefined) {
     problems.push(`vnc_auth: proxy with token_store: ${store} needs password_key, the same on all hosts`);
   }

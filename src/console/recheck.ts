@@ -6,6 +6,7 @@ import { GatewayError, toGatewayError } from '../errors.js';
 import type { Logger } from '../log.js';
 import type { OnedClient } from '../oned/client.js';
 import type { SessionString } from '../oned/session-string.js';
+import { inParallel } from '../parallel.js';
 import type { Grant } from '../tokens/grant.js';
 import type { SessionId } from '../tokens/record.js';
 import { end, type TokenRules } from '../tokens/rules.js';
@@ -146,15 +147,12 @@ export class Recheck {
     const failed = (error: GatewayError) => this.failed(error);
     const ids = new Set([...live.values()].map(({ grant }) => grant.vmId));
     const findings = await survey(ids, { oned, session: serviceSession, signal, random, failed });
-    const waiting = [...live].flatMap(([hash, token]) => {
+    const ending = [...live].flatMap(([hash, token]) => {
       const finding = findings.get(token.grant.vmId);
       const lost = finding && lossOf(finding, token.grant);
       return lost === undefined ? [] : [{ hash, token, lost }];
     });
-    const work = async () => {
-      for (let one = waiting.pop(); one !== undefined; one = waiting.pop()) await this.endLive(one);
-    };
-    await Promise.all(Array.from({ length: AT_A_TIME }, work));
+    await inParallel(ending, AT_A_TIME, (one) => this.endLive(one));
   }
 
   private liveTokens(): ReadonlyMap<TokenHash, LiveToken> {

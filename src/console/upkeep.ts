@@ -3,6 +3,7 @@
 
 import { causeOf } from '../errors.js';
 import type { Logger } from '../log.js';
+import { inParallel } from '../parallel.js';
 import { RENEW_EVERY_MS, renew, type TokenRules } from '../tokens/rules.js';
 import type { TokenStore } from '../tokens/store.js';
 import type { SessionEndings } from './endings.js';
@@ -64,15 +65,11 @@ export class Upkeep {
   private async renewEach(): Promise<void> {
     const sessions = this.parts.sessions.all();
     const traffic = await trafficOf(sessions);
-    const waiting = [...sessions];
-    const work = async () => {
-      for (let one = waiting.pop(); one !== undefined; one = waiting.pop()) {
-        if (this.stopping) return;
-        // Many may have ended while a store that does not answer was waited for.
-        if (this.parts.sessions.get(one.id) !== undefined) await this.renewOne(one, traffic.get(one.id) ?? 0);
-      }
-    };
-    await Promise.all(Array.from({ length: AT_A_TIME }, work));
+    await inParallel(sessions, AT_A_TIME, async (one) => {
+      // Many may have ended while a store that does not answer was waited for.
+      if (this.stopping || this.parts.sessions.get(one.id) === undefined) return;
+      await this.renewOne(one, traffic.get(one.id) ?? 0);
+    });
   }
 
   private async renewOne({ id, hash, client, since }: LiveSession, bytes: number): Promise<void> {

@@ -1,11 +1,11 @@
 // The files of one token: ours, named by the token's hash, and the one that websockify reads.
 // What always holds: a file appears whole, by rename, or not at all; ours holds neither token nor password.
 import { join } from 'node:path';
+import { inParallel } from '../../parallel.js';
 import type { Grant } from '../grant.js';
 import type { TokenRecord } from '../record.js';
 import { fingerprint, type Token, type TokenHash } from '../token.js';
 import { Heartbeat } from './heartbeat.js';
-import { inParallel } from './parallel.js';
 import { parseState, type StoredState, stateText } from './state-file.js';
 import { namesIn, readSmallFile, removeFile, StateFolder } from './state-folder.js';
 
