@@ -1,8 +1,9 @@
 // Ending sessions from outside, on this host and on the others, and asking whether one is still there.
 // What always holds: whoever owns a session ends it, be it only on its way in; the others are told, and need not answer.
 import { randomBytes } from 'node:crypto';
-import type { BusMessage, EndingWord, SessionBus } from '../tokens/bus.js';
+import type { BusMessage, EndingWord, Selection, SessionBus } from '../tokens/bus.js';
 import type { SessionId } from '../tokens/record.js';
+import { isSelected } from './selection.js';
 import { PROBE_TIMEOUT_MS, type SessionRegistry } from './sessions.js';
 
 /** What a browser is told. */
@@ -31,6 +32,14 @@ export class SessionEndings {
   end(ids: readonly SessionId[], why: EndingWord): void {
     const others = ids.filter((id) => !this.endHere(id, why));
     if (others.length > 0) this.bus.publish({ type: 'end', sessions: others, why });
+  }
+
+  /**
+   * Ends sessions on other hosts that the store may know nothing of.
+   * @param until those that have begun by then, milliseconds since 1970
+   */
+  revokeElsewhere(selection: Selection, until: number): void {
+    this.bus.publish({ type: 'revoke', selection, until });
   }
 
   /** @returns whether it is a session of this host */
@@ -64,8 +73,16 @@ export class SessionEndings {
 
   private heard(message: BusMessage): void {
     if (message.type === 'end') for (const id of message.sessions) this.endHere(id, message.why);
+    if (message.type === 'revoke') this.revokeHere(message);
     if (message.type === 'probed') this.questions.get(message.question)?.(message.alive);
     if (message.type === 'probe') void this.answer(message);
+  }
+
+  private revokeHere({ selection, until }: Extract<BusMessage, { type: 'revoke' }>): void {
+    for (const session of this.sessions.all()) {
+      if (session.since > until || this.sessions.isLeaving(session.id)) continue;
+      if (isSelected(selection, session)) this.endHere(session.id, 'revoked');
+    }
   }
 
   /** @returns undefined where it is no session of this host */

@@ -2,12 +2,13 @@
 // What always holds: an ended token stays known as such, so that a host that was cut off hears of it later.
 import type { Audit } from '../audit.js';
 import { GatewayError } from '../errors.js';
-import type { Grant } from '../tokens/grant.js';
+import type { Selection } from '../tokens/bus.js';
 import type { SessionId, TokenRecord } from '../tokens/record.js';
 import { end, isAlive, presentLeases, type TokenRules } from '../tokens/rules.js';
 import type { StoredToken, TokenStore } from '../tokens/store.js';
-import { fingerprint, type TokenHash } from '../tokens/token.js';
+import { fingerprint } from '../tokens/token.js';
 import type { SessionEndings } from './endings.js';
+import { type Choosable, isSelected } from './selection.js';
 import type { LiveSession, SessionRegistry } from './sessions.js';
 import { trafficOf } from './upkeep.js';
 
@@ -22,12 +23,6 @@ export interface RevokeParts {
 /** Whose tokens are meant; undefined: everybody's. */
 export interface Whose {
   readonly user: string | undefined;
-}
-
-/** What a token, or a session on one, is chosen by. */
-export interface Choosable {
-  readonly hash: TokenHash;
-  readonly grant: Grant;
 }
 
 export interface TokenView {
@@ -66,8 +61,7 @@ export class Revocation {
    * @throws GatewayError `store-unavailable`
    */
   async revokeVm(vmId: number, whose: Whose, by: string): Promise<number> {
-    const matches = ({ grant }: Choosable) => grant.vmId === vmId && isOf(whose, grant.user);
-    return this.revokeAmong(await this.parts.store.ofVm(vmId), matches, by);
+    return this.revokeAmong(await this.parts.store.ofVm(vmId), { vmId, ...whose }, by);
   }
 
   /**
@@ -76,9 +70,9 @@ export class Revocation {
    * @throws GatewayError `store-unavailable`; `over-limit` where there are more tokens, and then those looked at are
    * ended all the same
    */
-  async revokeMatching(matches: (one: Choosable) => boolean, limit: number, by: string): Promise<number> {
+  async revokeSelected(selection: Selection, limit: number, by: string): Promise<number> {
     const all = await this.parts.store.list(limit + 1);
-    const revoked = await this.revokeAmong(all, matches, by);
+    const revoked = await this.revokeAmong(all, selection, by);
     if (all.length <= limit) return revoked;
     throw new GatewayError('over-limit', {
       publicText: `${revoked} revoked, but there are more tokens than the ${limit} that were looked at: name the VM`,
@@ -102,20 +96,17 @@ export class Revocation {
   /** @throws GatewayError `store-unavailable` */
   async sessionsOfVm(vmId: number, whose: Whose): Promise<SessionView[]> {
     const stored = await this.parts.store.ofVm(vmId);
-    const matches = ({ grant }: Choosable) => grant.vmId === vmId && isOf(whose, grant.user);
-    return this.view(stored, matches);
+    return this.view(stored, { vmId, ...whose });
   }
 
   /** Of all hosts that share the store. @throws GatewayError `store-unavailable` */
   async allSessions(limit: number): Promise<SessionView[]> {
-    return this.view(await this.parts.store.list(limit), () => true);
+    return this.view(await this.parts.store.list(limit), {});
   }
 
   /** Those that the store knows of, and those of this host that it does not. */
-  private async view(
-    stored: readonly StoredToken[],
-    matches: (one: Choosable) => boolean,
-  ): Promise<SessionView[]> {
+  private async view(stored: readonly StoredToken[], selection: Selection): Promise<SessionView[]> {
+    const matches = (one: Choosable) => isSelected(selection, one);
     const now = this.parts.store.now();
     const traffic = await trafficOf(this.parts.sessions.all());
     const known = this.alive(
@@ -137,14 +128,17 @@ export class Revocation {
     return stored.filter(({ record }) => isAlive(record, rules, now));
   }
 
-  /** Ends tokens, and sessions of this host whose token the store has forgotten. */
+  /** Ends tokens, and sessions whose token the store has forgotten; only those of this host are counted. */
   private async revokeAmong(
     stored: readonly StoredToken[],
-    matches: (one: Choosable) => boolean,
+    selection: Selection,
     by: string,
   ): Promise<number> {
+    const { sessions, endings, store } = this.parts;
+    const matches = (one: Choosable) => isSelected(selection, one);
+    const until = store.now();
     const ended = await this.endTokens(stored, matches, by);
-    const { sessions } = this.parts;
+    endings.revokeElsewhere(selection, until);
     // Those that have been told to end already are nobody's doing here.
     const orphans = sessions
       .all()
@@ -185,8 +179,4 @@ export class Revocation {
 function viewOf({ id, hash, grant, client, since }: LiveSession, bytes: number): SessionView {
   const { vmId, user } = grant;
   return { session: id, fingerprint: fingerprint(hash), vmId, user, client, since, bytes };
-}
-
-function isOf({ user }: Whose, owner: string): boolean {
-  return user === undefined || user === owner;
 }

@@ -1,9 +1,7 @@
 // From a request to the lines that answer it. What always holds: times and bytes are facts for programs; what people
 // see of them is the client's matter.
-import type { RevokeSelection } from '../config/types.js';
-import type { Choosable, Revocation, SessionView, TokenView } from '../console/revoke.js';
+import type { Revocation, SessionView, TokenView } from '../console/revoke.js';
 import type { Logger } from '../log.js';
-import { fingerprint as fingerprintOf } from '../tokens/token.js';
 import type { ControlAnswer, ControlRequest, SessionRow, TokenRow } from './messages.js';
 
 export interface AnswerParts {
@@ -35,17 +33,9 @@ export async function answerRequest(
   const revoked =
     vm !== undefined && fingerprint === undefined
       ? await revocation.revokeVm(vm, { user }, BY)
-      : await revocation.revokeMatching(fitting(request.selection), MAX_TOKENS, BY);
+      : await revocation.revokeSelected({ fingerprint, vmId: vm, user }, MAX_TOKENS, BY);
   logger.info({ fingerprint, vm, user, all, revoked }, 'revoked through the control socket');
   return [{ revoked, note }, { end: true }];
-}
-
-/** All that is given has to fit; `all` gives nothing. */
-function fitting({ fingerprint, vm, user }: RevokeSelection): (one: Choosable) => boolean {
-  return ({ hash, grant }) =>
-    (fingerprint === undefined || fingerprintOf(hash) === fingerprint) &&
-    (vm === undefined || grant.vmId === vm) &&
-    (user === undefined || grant.user === user);
 }
 
 function* rowsAndEnd<T>(views: readonly T[], rowOf: (view: T) => ControlAnswer): Iterable<ControlAnswer> {

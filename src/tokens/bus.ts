@@ -2,8 +2,22 @@
 // What always holds: messages hold no secret; a lost one is made up for when its session's lease is renewed.
 import type { SessionId } from './record.js';
 
+/** Tokens, by what is known of them; undefined fits all. */
+export interface Selection {
+  readonly fingerprint?: string | undefined;
+  readonly vmId?: number | undefined;
+  readonly user?: string | undefined;
+}
+
 export type BusMessage =
   | { readonly type: 'end'; readonly sessions: readonly SessionId[]; readonly why: EndingWord }
+  /** For sessions whose token the store has forgotten, so that nobody else knows of them. */
+  | {
+      readonly type: 'revoke';
+      readonly selection: Selection;
+      /** Those that have begun until then, milliseconds since 1970 of the store's clock. */
+      readonly until: number;
+    }
   | { readonly type: 'probe'; readonly session: SessionId; readonly question: string }
   | { readonly type: 'probed'; readonly question: string; readonly alive: boolean };
 

@@ -141,6 +141,8 @@ describe('a Redis that works', () => {
     const many = Array.from({ length: 1200 }, (_, i) => `s${i}`);
     const messages: BusMessage[] = [
       ending('a', 'b'),
+      { type: 'revoke', selection: { vmId: 7, user: 'alice', fingerprint: 'abcdefabcdef' }, until: 1.5 },
+      { type: 'revoke', selection: {}, until: 0 },
       { type: 'probe', session: 'a' as SessionId, question: 'q' },
       { type: 'probed', question: 'q', alive: true },
     ];
@@ -149,8 +151,10 @@ describe('a Redis that works', () => {
     const arrived = () => heard.two.filter(({ type }) => type === 'end').length === 4;
     await waitFor(arrived, { what: 'the messages', deadlineMs: 1000 });
     const news = heard.two.filter((message) => message.type !== 'probed' || message.question !== '');
-    expect(news.slice(0, 3)).toEqual(messages);
-    expect(news.slice(3).flatMap((part) => (part.type === 'end' ? part.sessions : []))).toEqual(many);
+    expect(news.slice(0, messages.length)).toEqual(messages);
+    expect(news.slice(messages.length).flatMap((part) => (part.type === 'end' ? part.sessions : []))).toEqual(
+      many,
+    );
     expect([heard.one, heard.stranger].flat().filter(({ type }) => type === 'end')).toEqual([]);
   });
 
@@ -206,6 +210,9 @@ describe('a Redis that works', () => {
       '{"from":"x","type":"end","sessions":["a"],"why":"because"}',
       '{"from":"x","type":"end","sessions":[1],"why":"revoked"}',
       '{"from":"x","type":"probed","question":"q","alive":true,"more":1}',
+      '{"from":"x","type":"revoke","selection":{"vmId":"7"},"until":1}',
+      '{"from":"x","type":"revoke","selection":{"vm":7},"until":1}',
+      '{"from":"x","type":"revoke","selection":{}}',
       JSON.stringify({ from: 'x', ...ending(...Array.from({ length: 501 }, () => 'a')) }),
       JSON.stringify({ from: 'x'.repeat(70_000), ...ending('a') }),
     ];

@@ -90,6 +90,51 @@ describe('revoking a VM', () => {
   });
 });
 
+describe('sessions of another host whose token the store has forgotten', () => {
+  const twoHosts = () => {
+    const store = new CountingStore();
+    const bus = new TestBus();
+    const [here, there] = [1, 2].map(() => buildGate({ store, bus: bus.connect() })) as [Stage, Stage];
+    return { here, there, store, bus };
+  };
+
+  it('end with those that are known, where they are meant', async () => {
+    const { here, there, store } = twoHosts();
+    const places = await Promise.all(
+      [{}, { user: 'bob' }, { vmId: 8 }].map(async (grant) => {
+        const place = there.place();
+        await there.open(await there.token(grant), '192.0.2.1', place);
+        return place;
+      }),
+    );
+    const ended = () => places.map((place) => place.ended.map(({ code }) => code));
+    // The store drops what has expired.
+    store.time += 10 ** 9;
+    expect(await here.revocation.revokeVm(7, { user: 'alice' }, 'alice')).toBe(0);
+    await settle();
+    expect(ended()).toEqual([[4002], [], []]);
+    await here.revocation.revokeSelected({ vmId: 8 }, 100, 'bob');
+    await settle();
+    expect(ended()).toEqual([[4002], [], [4002]]);
+    await here.revocation.revokeSelected({}, 100, 'bob');
+    await settle();
+    expect(ended()).toEqual([[4002], [4002], [4002]]);
+  });
+
+  it('go on where they began after the revocation', async () => {
+    const { here, there, store, bus } = twoHosts();
+    await here.revocation.revokeVm(7, everybody, 'bob');
+    const [told] = bus.messages;
+    store.time += 1;
+    const place = there.place();
+    await there.open(await there.token(), '192.0.2.1', place);
+    bus.connect().publish(told ?? { type: 'probed', question: '', alive: false });
+    await settle();
+    expect(told).toMatchObject({ type: 'revoke', until: store.time - 1 });
+    expect(place.ended).toEqual([]);
+  });
+});
+
 describe('the sessions of a VM', () => {
   it('are told with bytes as of now here, and as of the last renewal elsewhere', async () => {
     const store = new CountingStore();

@@ -30,6 +30,14 @@ const envelope = z.discriminatedUnion('type', [
     ...{ from, type: z.literal('end'), sessions: z.array(session).max(MAX_SESSIONS) },
     why: z.enum(['taken-over', 'revoked', 'vm-gone']),
   }),
+  z.strictObject({
+    ...{ from, type: z.literal('revoke'), until: z.number() },
+    selection: z.strictObject({
+      fingerprint: z.string().max(64).optional(),
+      vmId: z.number().int().optional(),
+      user: z.string().optional(),
+    }),
+  }),
   z.strictObject({ from, type: z.literal('probe'), session, question }),
   z.strictObject({ from, type: z.literal('probed'), question, alive: z.boolean() }),
 ]);
