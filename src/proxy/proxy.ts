@@ -3,20 +3,20 @@
 import type { AddressInfo, Socket } from 'node:net';
 import { clientAddress } from '../client-address.js';
 import type { WssSupport } from '../config/types.js';
-import type { Admitted, Door } from '../console/gate.js';
+import type { Door } from '../console/gate.js';
 import { PROBE_TIMEOUT_MS, type SessionPlace } from '../console/sessions.js';
 import { listen } from '../listen.js';
 import type { Logger } from '../log.js';
 import type { SessionId } from '../tokens/record.js';
 import type { ConnectTarget } from '../transport/transport.js';
 import { keepFreedMemory } from './allocator.js';
-import { type BrowserChannel, CloseCode } from './browser-channel.js';
+import { CloseCode } from './browser-channel.js';
 import { type CertificateFiles, readCertificate } from './certificate.js';
 import { Handshakes } from './handshakes.js';
 import { createHttpApp } from './http-app.js';
 import { createListener, type Listener } from './listener.js';
 import { type SecureConsole, Session, type SessionSettings } from './session.js';
-import { createUpgrade, type UpgradeSettings } from './upgrade.js';
+import { type Admission, createUpgrade, type UpgradeSettings } from './upgrade.js';
 
 export type ProxySettings = UpgradeSettings & SessionSettings;
 
@@ -139,7 +139,7 @@ export class ConsoleProxy implements SessionPlace {
         settings,
         stopping: this.stopping.signal,
         handshakes: this.handshakes,
-        onAdmission: (browser, admitted) => this.openSession(browser, admitted),
+        onAdmission: (admission) => this.openSession(admission),
         onRefusal: (browser) => this.keep(browser),
       }),
     });
@@ -155,11 +155,12 @@ export class ConsoleProxy implements SessionPlace {
     return false;
   }
 
-  private openSession(browser: BrowserChannel, admitted: Admitted): void {
+  private openSession({ browser, admitted, isBrowser }: Admission): void {
     const { connect, secure, settings, door } = this.parts;
     const { session: id, grant, vnc } = admitted;
     const session: Session = new Session({
       browser,
+      tellsInRfb: isBrowser,
       grant,
       vnc,
       connect,

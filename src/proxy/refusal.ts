@@ -3,6 +3,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { GatewayError } from '../errors.js';
+import { versionMessage } from '../rfb/version.js';
 import { type BrowserChannel, CloseCode } from './browser-channel.js';
 
 /** How long a refused peer may take to read why. */
@@ -12,7 +13,7 @@ const VERSION_TIMEOUT_MS = 2_000;
 /** From the upgrade to the end of the connection. */
 const RFB_LINGER_MS = 4_000;
 
-const VERSION = 'RFB 003.008\n';
+const VERSION_BYTES = 12;
 
 /** Answers an upgrade with an HTTP status and ends the connection. */
 export function refuseUpgrade(socket: Duplex, refused: GatewayError, ref: string): void {
@@ -33,35 +34,67 @@ export function refuseUpgrade(socket: Duplex, refused: GatewayError, ref: string
   socket.end(`${lines.join('\r\n')}\r\n\r\n${body}`);
 }
 
-/** Tells an upgraded browser in RFB: version, zero security types, reason (RFC 6143 section 7.1.2). */
+/** What the Close frame says that ends a refusal in RFB. */
+export interface RefusalClose {
+  readonly code: number;
+  readonly reason: string;
+}
+
+/**
+ * Tells an upgraded browser in RFB, and closes: version, zero security types, reason (RFC 6143 section 7.1.2). To be
+ * made while the browser has not had a byte.
+ */
+export class RfbRefusal {
+  private readonly browser: BrowserChannel;
+  private readonly reason: string;
+  private readonly close: RefusalClose;
+  private readonly impatience = setTimeout(() => this.tell(), VERSION_TIMEOUT_MS);
+  private readonly giveUp = setTimeout(() => this.browser.terminate(), RFB_LINGER_MS);
+  private answer = Buffer.alloc(0);
+  private told = false;
+
+  constructor(browser: BrowserChannel, reason: string, close: RefusalClose) {
+    this.browser = browser;
+    this.reason = reason;
+    this.close = close;
+    browser.sendCopy(versionMessage('3.8'));
+  }
+
+  /** Takes what the browser sends: its version, and nothing else that counts. */
+  read(bytes: Buffer): void {
+    if (this.told) return;
+    this.answer = Buffer.concat([this.answer, bytes]).subarray(0, VERSION_BYTES);
+    if (this.answer.length === VERSION_BYTES) this.tell();
+  }
+
+  /** The browser's connection is gone. */
+  over(): void {
+    clearTimeout(this.impatience);
+    clearTimeout(this.giveUp);
+  }
+
+  private tell(): void {
+    if (this.told) return;
+    this.told = true;
+    clearTimeout(this.impatience);
+    this.browser.sendCopy(noSecurityTypes(this.answer.toString('latin1'), this.reason));
+    this.browser.close(this.close.code, this.close.reason);
+  }
+}
+
+/** Refuses a browser that nobody has listened to yet. */
 export function refuseInRfb(browser: BrowserChannel, reason: string, onClosed: () => void): void {
-  let answer = Buffer.alloc(0);
-  let told = false;
-  const tell = () => {
-    if (told) return;
-    told = true;
-    clearTimeout(impatience);
-    browser.sendCopy(noSecurityTypes(answer.toString('latin1'), reason));
-    browser.close(CloseCode.normal, '');
-  };
-  const impatience = setTimeout(tell, VERSION_TIMEOUT_MS);
-  const giveUp = setTimeout(() => browser.terminate(), RFB_LINGER_MS);
+  const refusal = new RfbRefusal(browser, reason, { code: CloseCode.normal, reason: '' });
   browser.listen({
-    data: (chunk) => {
-      if (told) return;
-      answer = Buffer.concat([answer, chunk]).subarray(0, VERSION.length);
-      if (answer.length === VERSION.length) tell();
-    },
+    data: (bytes) => refusal.read(bytes),
     drain: () => {},
     alive: () => {},
     left: () => {},
     closed: () => {
-      clearTimeout(impatience);
-      clearTimeout(giveUp);
+      refusal.over();
       onClosed();
     },
   });
-  browser.sendCopy(Buffer.from(VERSION));
 }
 
 /** In version 3.3 the server decides by a 32-bit number, later it offers a list: both say zero here. */

@@ -3,7 +3,7 @@
 // one end with reason, bytes and length.
 import type { SessionEnd } from '../console/gate.js';
 import type { VncAccess } from '../console/vnc-access.js';
-import { type GatewayError, toGatewayError } from '../errors.js';
+import { toGatewayError } from '../errors.js';
 import { BrowserHandshake, BrowserHandshakeError } from '../rfb/browser-handshake.js';
 import { RfbViolation } from '../rfb/client-violation.js';
 import type { Grant } from '../tokens/grant.js';
@@ -11,6 +11,7 @@ import { checkGreeting } from '../transport/greeting.js';
 import type { ConnectTarget, TargetConnection, TransportTarget } from '../transport/transport.js';
 import { type BrowserChannel, CloseCode } from './browser-channel.js';
 import { createFilters, type MessageFilters } from './message-filters.js';
+import { type RefusalClose, RfbRefusal } from './refusal.js';
 import { Relay } from './relay.js';
 import { SetUp } from './set-up.js';
 
@@ -29,6 +30,8 @@ export type SecureConsole = (
 
 export interface SessionParts {
   readonly browser: BrowserChannel;
+  /** Whether a target that fails is told in RFB as well, where nothing has been sent yet; else by the Close frame alone. */
+  readonly tellsInRfb: boolean;
   readonly grant: Grant;
   readonly connect: ConnectTarget;
   /** Undefined: the browser answers the VNC server itself. */
@@ -55,6 +58,8 @@ export class Session {
   /** Only while the browser is told that it needs no password. */
   private handshake: BrowserHandshake | undefined;
   private filters: MessageFilters | undefined;
+  /** After the end, only where the browser is being told of it in RFB. */
+  private refusal: RfbRefusal | undefined;
   private pingTimer: NodeJS.Timeout | undefined;
   private unansweredPings = 0;
   private finished = false;
@@ -79,6 +84,7 @@ export class Session {
       },
       closed: (why) => {
         this.finish(why);
+        this.refusal?.over();
         onClosed();
       },
     });
@@ -91,7 +97,7 @@ export class Session {
     });
     this.connect(this.setUp.signal).catch((error: unknown) => {
       const failed = toGatewayError(error);
-      this.targetFailed(failed.detail, toldOf(failed));
+      this.targetFailed(failed.detail, failed.publicText);
     });
   }
 
@@ -209,6 +215,7 @@ export class Session {
 
   private fromBrowser(bytes: Buffer): void {
     if (this.relay !== undefined) this.toTarget(bytes);
+    else if (this.refusal !== undefined) this.refusal.read(bytes);
     else if (this.handshake !== undefined) this.shakeHands(bytes);
     else if (this.setUp?.keepEarly(bytes) === false) this.parts.browser.pause();
   }
@@ -239,9 +246,22 @@ export class Session {
   }
 
   private targetFailed(why: string, told = 'Failed to connect to downstream server'): void {
-    const { host, port } = this.parts.grant.target;
+    const { browser, grant, tellsInRfb } = this.parts;
+    const { host, port } = grant.target;
+    const nothingSent = this.relay === undefined && this.handshake === undefined;
+    const early = this.setUp?.early ?? [];
     if (!this.finish(why.startsWith('target ') ? why : `target ${host}:${port}: ${why}`, true)) return;
-    this.parts.browser.close(CloseCode.serverError, told);
+    const close = { code: CloseCode.serverError, reason: clipped(told) };
+    if (tellsInRfb && nothingSent) this.tellInRfb(told, close, early);
+    else browser.close(close.code, close.reason);
+  }
+
+  /** A page of noVNC shows its person a reason in RFB, and none of a Close frame. */
+  private tellInRfb(told: string, close: RefusalClose, early: readonly Buffer[]): void {
+    const { browser } = this.parts;
+    this.refusal = new RfbRefusal(browser, told, close);
+    for (const bytes of early) this.refusal.read(bytes);
+    browser.resume();
   }
 
   private ping(): void {
@@ -272,11 +292,6 @@ export class Session {
   private answerProbes(alive: boolean): void {
     for (const settle of this.probes) settle(alive);
   }
-}
-
-/** What a target's own words are to the person, where there are any. */
-function toldOf({ publicText }: GatewayError): string {
-  return clipped(publicText);
 }
 
 /** A close reason has 123 bytes (RFC 6455 section 5.5). */

@@ -24,6 +24,14 @@ export interface UpgradeSettings extends OriginSettings {
   readonly trustedProxies: TrustedProxies;
 }
 
+/** Somebody with a valid token, upgraded. */
+export interface Admission {
+  readonly browser: BrowserChannel;
+  readonly admitted: Admitted;
+  /** It named its Origin: what fails is told in RFB too, as its page can read it there. */
+  readonly isBrowser: boolean;
+}
+
 export interface UpgradeParts {
   readonly door: Door;
   readonly handshakes: Handshakes;
@@ -32,8 +40,7 @@ export interface UpgradeParts {
   readonly settings: () => UpgradeSettings;
   /** Fires when the service stops: nobody is let in any more. */
   readonly stopping: AbortSignal;
-  /** Somebody with a valid token, upgraded. */
-  readonly onAdmission: (browser: BrowserChannel, admitted: Admitted) => void;
+  readonly onAdmission: (admission: Admission) => void;
   /** A browser that is upgraded only to be told no; and its end. */
   readonly onRefusal: (browser: BrowserChannel) => () => void;
 }
@@ -103,7 +110,8 @@ export function createUpgrade(parts: UpgradeParts): UpgradeListener {
     }
     if (!(verdict instanceof GatewayError)) {
       leave();
-      const begin = (browser: BrowserChannel) => parts.onAdmission(browser, verdict);
+      const isBrowser = origin !== undefined;
+      const begin = (browser: BrowserChannel) => parts.onAdmission({ browser, admitted: verdict, isBrowser });
       if (upgrade(request, socket, head, begin)) return;
       door.closed(verdict.session, neverBegan('the handshake failed'));
     } else if (origin === undefined || !TOLD_IN_RFB.has(verdict.code)) {

@@ -19,6 +19,7 @@ const noVnc = '/usr/share/novnc';
 const password = 'secret12';
 const tigervncVm = 1;
 const qemuVm = 2;
+const deadVm = 3;
 const colour = '#3366cc';
 
 let service: Service;
@@ -32,6 +33,7 @@ beforeAll(async () => {
   vnc = await startTigervnc({ colour, password, keyboard: true });
   oned.runVm(tigervncVm, vnc, { PASSWD: password });
   oned.runVm(qemuVm, await startQemu({ password }), { PASSWD: password });
+  oned.runVm(deadVm, { host: '127.0.0.1', port: await freePort() });
   const pages = await startWebsockify({ target: '127.0.0.1:9', web: noVnc });
   origins.elsewhere = pages.httpUrl;
   service = await startService({ oned, flags: { allowed_origins: [pages.httpUrl] } });
@@ -126,6 +128,14 @@ test('a link that is not valid is refused in words that noVNC shows to the perso
     { what: 'the refusal in the status bar' },
   );
   await service.waitForLog((line) => line['ref'] === text[1], `reference ${text[1]}`);
+});
+
+test('a machine that cannot be reached is told as well, in the same place', async () => {
+  const page = await openNoVnc('vnc.html', 'elsewhere', await service.issueToken(deadVm));
+  const told = async () => (await page.locator('#noVNC_status').textContent()) ?? '';
+  await waitFor(async () => (await told()).includes('Failed to connect to downstream server'), {
+    what: 'the reason in the status bar',
+  });
 });
 
 test('a site that is not allowed cannot open a console, and the log names site and setting', async () => {

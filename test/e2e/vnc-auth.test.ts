@@ -17,6 +17,7 @@ const password = 'Qz7kPm4x';
 const spellings = [password, Buffer.from(password).toString('base64'), Buffer.from(password).toString('hex')];
 const vm = 1;
 const wrongVm = 2;
+const deadVm = 3;
 
 let browser: Browser;
 let oned: TestOned;
@@ -30,6 +31,7 @@ beforeAll(async () => {
   ]);
   oned.runVm(vm, vnc, { PASSWD: password });
   oned.runVm(wrongVm, vnc, { PASSWD: 'Wr0ngOne' });
+  oned.runVm(deadVm, { host: '127.0.0.1', port: await freePort() }, { PASSWD: password });
 });
 
 async function startProxy(flags: Flags = {}): Promise<Service> {
@@ -68,6 +70,19 @@ async function openConsole(url: string): Promise<Tab & { traffic(): Buffer }> {
   tab.page.on('request', (request) => keep({ payload: JSON.stringify(request.headers()) }));
   await tab.page.goto(url);
   return { ...tab, traffic: () => Buffer.concat(frames) };
+}
+
+/** What the RFB class of noVNC 1.7 tells whoever uses it, up to its end. */
+function eventsOfNoVnc(page: Page, url: string): Promise<[name: string, detail: unknown][]> {
+  return page.evaluate(`import('/console/novnc/core/rfb.js').then(({ default: RFB }) => new Promise((done) => {
+    const [rfb, events] = [new RFB(document.createElement('div'), ${JSON.stringify(url)}), []];
+    for (const name of ['connect', 'credentialsrequired', 'securityfailure', 'disconnect']) {
+      rfb.addEventListener(name, ({ detail }) => {
+        events.push([name, detail]);
+        if (name === 'disconnect') done(events);
+      });
+    }
+  }))`);
 }
 
 const connected = (page: Page) => page.waitForSelector('body[data-state="connected"]');
@@ -146,11 +161,29 @@ describe.each([1, 2])('with workers: %i', (workers) => {
   it('a password that the VM does not have ends the console, in words for the person', async () => {
     const service = await startProxy({ workers });
     const { page } = await openConsole(await linkTo(service, wrongVm));
-    const said = async () => /refused the VNC password/.test((await page.textContent('body')) ?? '');
-    await waitFor(said, { what: "the server's refusal on the page" });
+    await page.waitForSelector('#card-title:text-is("The console cannot be opened")');
+    expect(await page.textContent('#card-detail')).toMatch(
+      /^the target refused the VNC password: [^·]*fail[^·]* · code 1011$/,
+    );
     expect(await page.locator('input[type="password"]:visible').count()).toBe(0);
     const line = await service.waitForLog(({ msg }) => msg === 'console closed', 'the refused password');
     expect(String(line['reason'])).toMatch(/^target 127\.0\.0\.1:\d+: the target refused the VNC password/);
     expect(service.child.stdout()).not.toContain('Wr0ngOne');
+  });
+
+  it("a portal's own noVNC is told why there is no console, a page that shows no Close frame", async () => {
+    const service = await startProxy({ workers });
+    const { page } = await openTab(browser);
+    await page.goto(`http://127.0.0.1:${service.proxyPort}/console/`);
+    for (const [vmId, reason] of [
+      [wrongVm, /^the target refused the VNC password: .*fail/],
+      [deadVm, /^Failed to connect to downstream server$/],
+    ] as const) {
+      const url = `${service.proxyUrl}/?token=${await service.issueToken(vmId)}`;
+      expect(await eventsOfNoVnc(page, url)).toEqual([
+        ['securityfailure', { status: 1, reason: expect.stringMatching(reason) }],
+        ['disconnect', { clean: false }],
+      ]);
+    }
   });
 });

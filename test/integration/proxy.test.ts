@@ -3,14 +3,18 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type Consoles, manySessions, startConsoles } from '../support/consoles.ts';
+import { freePort } from '../support/ports.ts';
+import { toldInRfb } from '../support/rfb-refusal.ts';
 import type { LogLine, Service } from '../support/service.ts';
 import {
   type Behaviour,
+  closeAtOnce,
   greet,
   greetAndEcho,
   greetAndFlood,
   greetAndReset,
   greetAndStall,
+  greetWith,
   rfbGreeting,
   silent,
 } from '../support/vnc-target.ts';
@@ -18,6 +22,7 @@ import { waitFor, within } from '../support/wait.ts';
 import { frame, opcode } from '../support/ws-client.ts';
 
 const megabyte = 1024 * 1024;
+const headers = { Origin: 'https://portal.example' };
 let consoles: Consoles;
 
 beforeAll(async () => {
@@ -25,6 +30,13 @@ beforeAll(async () => {
     flags: { proxy_connect_timeout: 2, allowed_origins: 'https://portal.example', debug_level: 3 },
   });
 });
+
+/** With the width of the number of security types. */
+const rfbVersions: [version: string, typeBytes: number][] = [
+  ['003.008', 1],
+  ['003.007', 1],
+  ['003.003', 4],
+];
 
 /** The one log line with which a session ended. */
 async function sessionEnd(service: Service, vmId: number): Promise<LogLine> {
@@ -78,26 +90,21 @@ describe('an Origin', () => {
 });
 
 describe('a refused token', () => {
-  const headers = { Origin: 'https://portal.example' };
   const reason = /^This console link is not valid any more \(ref [2-9A-Z]{6}\)$/;
 
-  it.each([
-    ['003.008', 1],
-    ['003.007', 1],
-    ['003.003', 4],
-  ])('is told to a browser in RFB %s: no security types, and why', async (version, typeBytes) => {
-    const refused = await consoles.open('nosuchtokennosuchtokennosuch', { headers });
-    expect(refused.status).toBe(101);
-    expect((await refused.waitForData(12)).toString()).toBe(rfbGreeting);
-    refused.send(frame({ payload: `RFB ${version}\n` }));
-    expect((await refused.closeFrame()).code).toBe(1000);
-    const told = refused.data().subarray(12);
-    expect([...told.subarray(0, typeBytes)]).toEqual(Array(typeBytes).fill(0));
-    expect(told.readUInt32BE(typeBytes)).toBe(told.length - typeBytes - 4);
-    const text = told.subarray(typeBytes + 4).toString();
-    expect(text).toMatch(reason);
-    await consoles.service.waitForLog(({ ref }) => text.includes(String(ref)), 'the refusal');
-  });
+  it.each(rfbVersions)(
+    'is told to a browser in RFB %s: no security types, and why',
+    async (version, typeBytes) => {
+      const refused = await consoles.open('nosuchtokennosuchtokennosuch', { headers });
+      expect(refused.status).toBe(101);
+      expect((await refused.waitForData(12)).toString()).toBe(rfbGreeting);
+      refused.send(frame({ payload: `RFB ${version}\n` }));
+      expect((await refused.closeFrame()).code).toBe(1000);
+      const text = toldInRfb(refused.data(), typeBytes);
+      expect(text).toMatch(reason);
+      await consoles.service.waitForLog(({ ref }) => text.includes(String(ref)), 'the refusal');
+    },
+  );
 
   it('is told to a browser that says nothing and never answers, and the connection ends all the same', async () => {
     const refused = await consoles.open('nosuchtokennosuchtokennosuch', { headers });
@@ -139,6 +146,48 @@ describe('a target', () => {
     const told = ({ reason }: LogLine) =>
       /nosuchhost\.invalid cannot be resolved: (ENOTFOUND|EAI_AGAIN)/.test(String(reason));
     await consoles.service.waitForLog(told, 'the reason');
+  });
+});
+
+describe('a target that fails, before a browser has had a byte', () => {
+  const close = { code: 1011, reason: 'Failed to connect to downstream server' };
+
+  it.each(rfbVersions)('is told in RFB %s and by the Close frame', async (version, typeBytes) => {
+    const browser = await consoles.open(await consoles.tokenFor('127.0.0.1', await freePort()), { headers });
+    expect((await browser.waitForData(12)).toString()).toBe(rfbGreeting);
+    browser.send(frame({ payload: `RFB ${version}\n` }));
+    expect(await browser.closeFrame()).toEqual(close);
+    expect(toldInRfb(browser.data(), typeBytes)).toBe(close.reason);
+  });
+
+  it.each([
+    ['is no RFB server', greetWith('SSH-2.0-OpenSSH_9.2\r\n')],
+    ['ends in its greeting', (socket: Socket) => void socket.end('RFB 00')],
+    ['says nothing', silent],
+  ])('(it %s) is told to one that sent its version long before', async (_what, behaviour) => {
+    const { token } = await consoles.console(behaviour);
+    const firstBytes = Buffer.concat([frame({ payload: 'RFB 003' }), frame({ payload: '.003\nmore' })]);
+    const browser = await consoles.open(token, { headers, firstBytes });
+    expect(await browser.closeFrame()).toEqual(close);
+    expect(toldInRfb(browser.data(), 4)).toBe(close.reason);
+  });
+
+  it('is told to one that held more back than is read', async () => {
+    const { token } = await consoles.console(silent);
+    const browser = await consoles.open(token, { headers });
+    browser.send(frame({ payload: rfbGreeting }), frame({ payload: Buffer.alloc(megabyte) }));
+    expect(await browser.closeFrame()).toEqual(close);
+    expect(toldInRfb(browser.data())).toBe(close.reason);
+  });
+
+  it('is told to one that never answers, whose session has ended and whose connection ends as well', async () => {
+    const { token, vmId } = await consoles.console(closeAtOnce);
+    const browser = await consoles.open(token, { headers });
+    await sessionEnd(consoles.service, vmId);
+    expect(await browser.closeFrame()).toEqual(close);
+    expect(toldInRfb(browser.data())).toBe(close.reason);
+    // Earlier than the time that any other browser has for its answer to a Close frame.
+    await within(browser.ended(), { what: 'the end', deadlineMs: 8_000 });
   });
 });
 

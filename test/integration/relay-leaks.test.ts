@@ -142,6 +142,23 @@ const visits: Visit[] = [
     act: when('downstream', (socket) => socket.write(bye)),
   },
   {
+    what: 'finds nobody and is told in RFB',
+    sees: 'downstream',
+    target: 'nobody',
+    origin: 'own',
+    act: (socket, received, request) => {
+      if (received.length === 0) socket.write(Buffer.concat([request, frame({ payload: rfbGreeting })]));
+      else if (received.includes('downstream')) socket.write(bye);
+    },
+  },
+  {
+    what: 'finds nobody, and resets when it is to be told in RFB',
+    sees: greeted,
+    target: 'nobody',
+    origin: 'own',
+    act: when(greeted, reset),
+  },
+  {
     what: 'finds another server',
     sees: 'downstream',
     target: 'wrong',

@@ -15,6 +15,7 @@ import { startTestOned, type TestOned } from '../support/oned.ts';
 import { freePort } from '../support/ports.ts';
 import { startQemu } from '../support/qemu.ts';
 import { startX509Qemu } from '../support/rfb-peers.ts';
+import { toldInRfb } from '../support/rfb-refusal.ts';
 import { playScript, reason, type Stage } from '../support/rfb-script.ts';
 import { listen, type Screen, viewScreen } from '../support/rfb-viewer.ts';
 import { runMain, type Service, startService } from '../support/service.ts';
@@ -237,6 +238,25 @@ describe.each([1, 2])('with workers: %i', (workers) => {
     expect(end).toMatchObject({ code: 1011, relayed: 0 });
     expect(end.told).toMatch(/^the target refused the VNC password: \S/);
     expect(end.logged).toBe(`target 127.0.0.1:${vnc.port}: ${end.told}`);
+  });
+
+  it('the words of a target that refuses are told in RFB to a browser, cleaned and whole, and no more than that', async () => {
+    const said = `\u202eno\r\n\u0007${'x'.repeat(400)}`;
+    const target = await playScript(async (stage) => {
+      stage.send('RFB 003.008\n');
+      await stage.read(12);
+      stage.send(Buffer.concat([Buffer.from([0]), reason(said)]));
+    });
+    const service = await startWith([], workers);
+    const vmId = runVm(target.host, target.port);
+    const url = `${service.proxyUrl}/?token=${await service.issueToken(vmId)}`;
+    const client = await openConsole(url, { origin: `http://127.0.0.1:${service.proxyPort}` });
+    await client.waitForData(12);
+    client.socket.send(Buffer.from('RFB 003.008\n'));
+    const { code, reason: closedWith } = await client.closed;
+    const told = toldInRfb(client.data());
+    expect(told).toMatch(/^the target refused the connection: no x{252}…$/);
+    expect([code, told.startsWith(closedWith), closedWith.length]).toEqual([1011, true, 120]);
   });
 
   it('a start with a rule whose file is missing ends with 1 and names the setting', async () => {

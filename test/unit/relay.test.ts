@@ -72,6 +72,7 @@ async function startSession() {
   browser.setSocket(socket as unknown as Socket, Buffer.alloc(0));
   const session = new Session({
     browser,
+    tellsInRfb: false,
     grant: {
       vmId: 1,
       target: { host: '127.0.0.1', port: 5900 },

@@ -120,6 +120,14 @@ const isElsewhere: Sentence = [
   true,
 ];
 
+// The service's sentence for a machine's console that it did not reach; another one says what went wrong there.
+const notReached = /^(Failed to connect to downstream server)?$/;
+const wentWrong: Sentence = [
+  'The console cannot be opened',
+  'The machine’s console and the service did not come together. The reason below is for whoever runs the service.',
+  true,
+];
+
 // Control characters and marks that turn the writing direction could make a hostile text look like ours.
 const unprintable = /[\p{Cc}\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]+/gu;
 
@@ -133,6 +141,7 @@ function sentenceFor(ending: Ending): Sentence {
   if (ending.kind === 'refused' && invalidLink.test(ending.reason)) return linkIsOver;
   if (ending.kind === 'refused' && inUse.test(ending.reason)) return isElsewhere;
   if (ending.kind !== 'closed') return byKind[ending.kind];
+  if (ending.code === 1011 && !notReached.test(ending.reason)) return wentWrong;
   if (ending.code === 1006) return ending.wasConnected ? lost : neverUp;
   return byCode[ending.code] ?? otherCode;
 }

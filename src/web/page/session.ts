@@ -15,6 +15,11 @@ export interface SessionEvents {
   ended(ending: Ending): void;
 }
 
+// The service's code for a machine's console that it could not open (RFC 6455, 7.4.1).
+const unreachable = 1011;
+// How long to wait for the Close frame that follows a refusal.
+const closeTimeoutMs = 2_000;
+
 // Longer than the service waits for the machine, so that its own words come first.
 const answerTimeoutMs = 30_000;
 
@@ -27,6 +32,7 @@ export class Session {
   #isOver = false;
   #close: { code: number; reason: string } | undefined;
   #refusal: string | undefined;
+  #awaitsClose = false;
   #answerTimer: number | undefined;
 
   /** Opens `url` with the token as a subprotocol and draws into `screen`. Throws where the browser cannot. */
@@ -98,6 +104,7 @@ export class Session {
     socket.addEventListener('message', read);
     socket.addEventListener('close', ({ code, reason }) => {
       this.#close = { code, reason };
+      if (this.#awaitsClose) this.#end(this.#ending());
     });
   }
 
@@ -119,11 +126,25 @@ export class Session {
     this.#rfb.addEventListener('securityfailure', (event) => {
       this.#refusal = event.detail.reason ?? '';
     });
-    this.#rfb.addEventListener('disconnect', () => this.#end(this.#ending()));
+    this.#rfb.addEventListener('disconnect', () => {
+      // noVNC leaves as soon as it has read a refusal; what it was about, the code says that comes behind.
+      if (this.#refusal !== undefined && this.#greeting.refused && !this.#close) this.#awaitClose();
+      else this.#end(this.#ending());
+    });
+  }
+
+  #awaitClose(): void {
+    this.#awaitsClose = true;
+    window.clearTimeout(this.#answerTimer);
+    this.#answerTimer = window.setTimeout(() => this.#end(this.#ending()), closeTimeoutMs);
   }
 
   #ending(): Ending {
     if (this.#refusal !== undefined) {
+      if (this.#greeting.refused && this.#close?.code === unreachable) {
+        const reason = this.#refusal || this.#close.reason;
+        return { kind: 'closed', code: unreachable, reason, wasConnected: false };
+      }
       const isPassword = this.#hasPassword && !this.#greeting.refused;
       return { kind: isPassword ? 'password' : 'refused', reason: this.#refusal };
     }
