@@ -2,6 +2,7 @@
 // so a value means the same wherever it was written.
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { type ClipboardMode, clipboardModes } from '../clipboard.js';
 import { parseTargetRules, TargetRulesError } from '../transport/parse-rules.js';
 
 /** An address range: first and last port, both included. */
@@ -104,8 +105,7 @@ const words = <T extends string>(...all: readonly [T, ...T[]]) =>
 export type VncAuth = 'pass' | 'proxy';
 export const vncAuth = () => words<VncAuth>('pass', 'proxy');
 
-export type Clipboard = 'both' | 'to_vm' | 'from_vm' | 'off';
-export const clipboard = () => words<Clipboard>('both', 'to_vm', 'from_vm', 'off');
+export const clipboard = () => words<ClipboardMode>(...clipboardModes);
 
 /** Rules as plain data, checked; whoever connects makes rules of them again. A list in YAML arrives here as JSON. */
 export const targets = () =>

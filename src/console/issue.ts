@@ -60,7 +60,7 @@ export function createIssue({ oned, store, settings }: IssueParts): IssueConsole
     const who = asksWho ? await oned.userInfo(session, signal) : undefined;
     const viewOnly =
       options.viewOnly || (vnc.viewOnlyWithoutManage && who !== undefined && !mayManage(vm, who));
-    const access = vncGrantOf(vm, viewOnly, vnc);
+    const access = vncGrantOf(vm, { ...options, viewOnly }, vnc);
     const caller = serviceSession === undefined || who === undefined ? undefined : callerOf(who, vm);
     const issuedAt = store.now();
     const grant: Grant = {

@@ -1,6 +1,7 @@
 // The VNC server's security in the middle, as far as tokens know of it: the password goes into a grant sealed, and comes
 // out of it for the session that is let in. What always holds: ciphertext of oned is never taken for a password.
-import type { Clipboard, VncAuth } from '../config/types.js';
+import { type ClipboardMode, narrowClipboard } from '../clipboard.js';
+import type { VncAuth } from '../config/types.js';
 import { GatewayError } from '../errors.js';
 import type { VmFacts } from '../oned/vm.js';
 import type { Grant, VncGrant } from '../tokens/grant.js';
@@ -11,17 +12,19 @@ export interface VncAccess {
   /** Clear text. A secret. */
   readonly password: string;
   readonly viewOnly: boolean;
-  readonly clipboard: Clipboard;
+  readonly clipboard: ClipboardMode;
 }
 
-/** What a caller asks for beyond the VM. */
+/** What a caller asks for beyond the VM: to be allowed less than everything. */
 export interface IssueOptions {
   readonly viewOnly: boolean;
+  /** `both`: whatever the setting allows. */
+  readonly clipboard: ClipboardMode;
 }
 
 export interface VncSettings {
   readonly auth: VncAuth;
-  readonly clipboard: Clipboard;
+  readonly clipboard: ClipboardMode;
   readonly viewOnlyWithoutManage: boolean;
   /** With `auth: proxy`. */
   readonly passwordKey: PasswordKey | undefined;
@@ -41,11 +44,16 @@ export function isEncrypted(password: string): boolean {
  * What of the VNC server's security goes into a grant; undefined where the browser has to answer it.
  * @throws GatewayError `no-console`, `bad-parameters` where it cannot be done
  */
-export function vncGrantOf(vm: VmFacts, viewOnly: boolean, settings: VncSettings): VncGrant | undefined {
-  const { auth, clipboard, passwordKey } = settings;
+export function vncGrantOf(
+  vm: VmFacts,
+  { viewOnly, clipboard }: IssueOptions,
+  settings: VncSettings,
+): VncGrant | undefined {
+  const { auth, passwordKey } = settings;
   if (auth === 'pass' || passwordKey === undefined) {
-    if (!viewOnly) return undefined;
-    throw new GatewayError('bad-parameters', { publicText: 'view_only takes vnc_auth: proxy' });
+    if (!viewOnly && clipboard === 'both') return undefined;
+    const option = viewOnly ? 'view_only' : 'clipboard';
+    throw new GatewayError('bad-parameters', { publicText: `${option} takes vnc_auth: proxy` });
   }
   const { password } = vm.graphics;
   if (isEncrypted(password)) {
@@ -55,7 +63,7 @@ export function vncGrantOf(vm: VmFacts, viewOnly: boolean, settings: VncSettings
     });
   }
   const sealedPassword = password === '' ? '' : sealPassword(passwordKey, password, boundTo(vm.id));
-  return { sealedPassword, viewOnly, clipboard };
+  return { sealedPassword, viewOnly, clipboard: narrowClipboard(settings.clipboard, clipboard) };
 }
 
 /** @throws GatewayError `internal` where it was sealed with another key */

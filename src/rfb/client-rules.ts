@@ -1,9 +1,7 @@
 // What a browser may do on a console, and what follows from it for the clipboard.
 // What always holds: view_only lets no clipboard through to the VM, whatever `clipboard` says.
 
-/** Ways that text may take: `to_vm` from the browser to the VM alone, `from_vm` the other way alone. */
-export const clipboardModes = ['both', 'to_vm', 'from_vm', 'off'] as const;
-export type ClipboardMode = (typeof clipboardModes)[number];
+import { type ClipboardMode, givesToVm, takesFromVm } from '../clipboard.js';
 
 export interface FilterRules {
   readonly viewOnly: boolean;
@@ -16,12 +14,12 @@ export function isTransparent({ viewOnly, clipboard }: FilterRules): boolean {
 }
 
 export function mayGiveToVm({ viewOnly, clipboard }: FilterRules): boolean {
-  return !viewOnly && (clipboard === 'both' || clipboard === 'to_vm');
+  return !viewOnly && givesToVm(clipboard);
 }
 
 /** Where not, the server's messages have to be read as well (server-filter.ts). */
 export function mayTakeFromVm({ clipboard }: FilterRules): boolean {
-  return clipboard === 'both' || clipboard === 'from_vm';
+  return takesFromVm(clipboard);
 }
 
 /**

@@ -1,6 +1,7 @@
 // From a decoded call to a request for one of the methods. What always holds: what is wrong with a call is said before
 // anybody is asked anything, and without a word that could be a secret.
 
+import { type ClipboardMode, clipboardModes } from '../clipboard.js';
 import type { IssueOptions } from '../console/vnc-access.js';
 import { GatewayError } from '../errors.js';
 import type { SessionString } from '../oned/session-string.js';
@@ -44,14 +45,28 @@ export function readRequest({ method, parameters }: RpcCall, known: readonly str
  * @throws GatewayError `bad-parameters` where it cannot be told whether it was meant
  */
 function optionsOf(options: RpcValue | undefined): IssueOptions {
-  const viewOnly = options?.type === 'struct' ? options.members.get('view_only') : undefined;
-  if (viewOnly === undefined) return { viewOnly: false };
-  if (viewOnly.type === 'boolean') return { viewOnly: viewOnly.value };
-  const text =
-    viewOnly.type === 'int' ? String(viewOnly.value) : viewOnly.type === 'string' ? viewOnly.text : '';
-  if (/^(1|true|yes)$/i.test(text)) return { viewOnly: true };
-  if (/^(0|false|no)$/i.test(text)) return { viewOnly: false };
+  const members = options?.type === 'struct' ? options.members : undefined;
+  return {
+    viewOnly: viewOnlyOf(members?.get('view_only')),
+    clipboard: clipboardOf(members?.get('clipboard')),
+  };
+}
+
+function viewOnlyOf(value: RpcValue | undefined): boolean {
+  if (value === undefined) return false;
+  if (value.type === 'boolean') return value.value;
+  const text = value.type === 'int' ? String(value.value) : value.type === 'string' ? value.text : '';
+  if (/^(1|true|yes)$/i.test(text)) return true;
+  if (/^(0|false|no)$/i.test(text)) return false;
   throw wrongParameters('view_only is no boolean');
+}
+
+function clipboardOf(value: RpcValue | undefined): ClipboardMode {
+  if (value === undefined) return 'both';
+  const text = value.type === 'string' ? value.text.toLowerCase() : '';
+  const mode = clipboardModes.find((one) => one === text);
+  if (mode === undefined) throw wrongParameters(`clipboard is none of ${clipboardModes.join(', ')}`);
+  return mode;
 }
 
 /** A 32-bit integer in any of the types that portals use, or a text of digits. */

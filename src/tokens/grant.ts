@@ -1,6 +1,8 @@
 // What a token stands for. What always holds: host and port come from oned, never from a browser, and neither
 // the token nor a VNC password in clear is part of a grant, so a grant may rest on disk.
 
+import type { ClipboardMode } from '../clipboard.js';
+
 export interface Grant {
   readonly vmId: number;
   /** Where the VM's console listens. */
@@ -22,7 +24,7 @@ export interface VncGrant {
   /** Sealed with a key that only the service has; empty where the VM has none. */
   readonly sealedPassword: string;
   readonly viewOnly: boolean;
-  readonly clipboard: 'both' | 'to_vm' | 'from_vm' | 'off';
+  readonly clipboard: ClipboardMode;
 }
 
 /** A user of OpenNebula, as `one.user.info` told of him. */

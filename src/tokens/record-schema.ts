@@ -1,6 +1,7 @@
 // What a stored record looks like to whoever reads it back.
 // What always holds: nothing that was stored is believed before it has passed through here, and no key is unknown.
 import { z } from 'zod';
+import { clipboardModes } from '../clipboard.js';
 import type { SessionId } from './record.js';
 
 /** Milliseconds since 1970 that a Date can hold; settings in fractions of a second make fractions here. */
@@ -26,7 +27,7 @@ const callerSchema = z.strictObject({
 export const vncSchema = z.strictObject({
   sealedPassword: z.string().max(2048),
   viewOnly: z.boolean(),
-  clipboard: z.enum(['both', 'to_vm', 'from_vm', 'off']),
+  clipboard: z.enum(clipboardModes),
 });
 
 const leaseSchema = z.strictObject({

@@ -1,6 +1,7 @@
 // What every store of tokens has to do, whatever it keeps them in. The rules are the real ones; time is the store's own.
 // What always holds: an update is one step for all who share the store, and what has expired is as good as never made.
 import { describe, expect, it } from 'vitest';
+import { clipboardModes } from '../../src/clipboard.ts';
 import { GatewayError } from '../../src/errors.ts';
 import type { Grant } from '../../src/tokens/grant.ts';
 import type { Lease, SessionId, TokenRecord } from '../../src/tokens/record.ts';
@@ -88,6 +89,14 @@ describe.each(storeKinds)('the $name store', ({ start }) => {
     expect(first).not.toBe(second);
     expect(await recordOf(under, first)).toEqual(issued(grant));
     expect(await recordOf(under, second)).toEqual(issued(grant));
+  });
+
+  it.each(clipboardModes)('keeps what the browser may do, clipboard %s', async (clipboard) => {
+    const under = await start();
+    const vnc = { sealedPassword: 'sealed', viewOnly: clipboard === 'off', clipboard };
+    const token = await create(under, { vnc });
+    await claimAs(under, token, 's1');
+    expect((await recordOf(under, token))?.grant.vnc).toEqual(vnc);
   });
 
   it('tells a change what time it is, and hands its result on', async () => {

@@ -3,8 +3,8 @@
 import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
+import { clipboardModes } from '../../src/clipboard.ts';
 import { ClientFilter } from '../../src/rfb/client-filter.ts';
-import { clipboardModes } from '../../src/rfb/client-rules.ts';
 import { type Counts, countMessages } from '../support/novnc-messages.ts';
 import { seededRandom } from '../support/random.ts';
 import { randomSplit } from '../support/rfb-messages.ts';

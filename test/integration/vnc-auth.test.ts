@@ -306,36 +306,47 @@ function cutText(type: number, text: string): Buffer {
 }
 
 const keyPress = Buffer.from([4, 1, 0, 0, 0, 0, 0, 0x61]);
+const updateRequest = Buffer.from([3, 1, 0, 0, 0, 0, 0, 2, 0, 2]);
 const bell = Buffer.from([2]);
 const toVm = cutText(6, 'for the machine');
 const fromVm = cutText(3, 'for the person');
 
 it.each([
-  ['both', [toVm, keyPress], [fromVm, bell]],
-  ['to_vm', [toVm, keyPress], [bell]],
-  ['from_vm', [keyPress], [fromVm, bell]],
-  ['off', [keyPress], [bell]],
-])('clipboard: %s lets through what it says, and everything else', async (clipboard, up, down) => {
-  let arrived: Buffer = Buffer.alloc(0);
-  const target = await playScript(async (stage) => {
-    await askNothing(stage);
-    await stage.read(1);
-    stage.send([0, 2, 0, 2, 32, 24, 0, 1, 0, 255, 0, 255, 0, 255, 16, 8, 0, 0, 0, 0, 0, 0, 0, 0]);
-    stage.send(Buffer.concat([fromVm, bell]));
-    for (;;) arrived = Buffer.concat([arrived, await stage.read(1)]);
-  });
-  const service = await startService({ oned, ownConfig: configOf([], `:clipboard: ${clipboard}\n`) });
-  const vmId = runVm(target.host, target.port, '');
-  const viewer = listen(await enter(service, await service.issueToken(vmId)));
-  viewer.connection.write(Buffer.from([1]));
-  await viewer.take(24);
-  viewer.connection.write(Buffer.concat([toVm, keyPress]));
-  const [wantedUp, wantedDown] = [Buffer.concat(up), Buffer.concat(down)];
-  expect(await viewer.take(wantedDown.length)).toEqual(wantedDown);
-  // The key and the bell come last: nothing follows that could still be missing.
-  await waitFor(() => arrived.subarray(-keyPress.length).equals(keyPress), { what: 'the key' });
-  expect(arrived).toEqual(wantedUp);
-});
+  ['both', {}, [toVm, keyPress], [fromVm, bell]],
+  ['to_vm', {}, [toVm, keyPress], [bell]],
+  ['from_vm', {}, [keyPress], [fromVm, bell]],
+  ['off', {}, [keyPress], [bell]],
+  ['both', { clipboard: 'from_vm' }, [keyPress], [fromVm, bell]],
+  ['to_vm', { clipboard: 'both' }, [toVm, keyPress], [bell]],
+  ['to_vm', { clipboard: 'from_vm' }, [keyPress], [bell]],
+  ['both', { clipboard: 'to_vm', view_only: true }, [], [bell]],
+])(
+  'clipboard: %s, and a call that asks for %j, lets through what the two allow, and everything else',
+  async (clipboard, asked, up, down) => {
+    let arrived: Buffer = Buffer.alloc(0);
+    const target = await playScript(async (stage) => {
+      await askNothing(stage);
+      await stage.read(1);
+      stage.send([0, 2, 0, 2, 32, 24, 0, 1, 0, 255, 0, 255, 0, 255, 16, 8, 0, 0, 0, 0, 0, 0, 0, 0]);
+      stage.send(Buffer.concat([fromVm, bell]));
+      for (;;) arrived = Buffer.concat([arrived, await stage.read(1)]);
+    });
+    const service = await startService({ oned, ownConfig: configOf([], `:clipboard: ${clipboard}\n`) });
+    const vmId = runVm(target.host, target.port, '');
+    const [, token] = await service.call('one.vm.vnctokenonly', ['oneadmin:oneadmin', vmId, asked]);
+    const viewer = listen(await enter(service, String(token)));
+    viewer.connection.write(Buffer.from([1]));
+    await viewer.take(24);
+    viewer.connection.write(Buffer.concat([toVm, keyPress, updateRequest]));
+    const [wantedUp, wantedDown] = [Buffer.concat([...up, updateRequest]), Buffer.concat(down)];
+    expect(await viewer.take(wantedDown.length)).toEqual(wantedDown);
+    // The request and the bell come last: nothing follows that could still be missing.
+    await waitFor(() => arrived.subarray(-updateRequest.length).equals(updateRequest), {
+      what: 'the request',
+    });
+    expect(arrived).toEqual(wantedUp);
+  },
+);
 
 it('view_only_without_manage: who may not manage the VM sees it, and types nothing', async () => {
   const screen = await startTigervnc({ colour, password, keyboard: true });
@@ -360,6 +371,18 @@ it('view_only_without_manage: who may not manage the VM sees it, and types nothi
   await typeAs('oneadmin:oneadmin', '!');
   await waitFor(() => screen.keys().length > 0, { what: "the owner's key" });
   expect(screen.keys()).toBe('!');
+});
+
+it('what a call asks for changes no reply, and an unknown value is refused', async () => {
+  const service = await startService({ oned, ownConfig: configOf([]) });
+  const vmId = runVm(vnc.host, vnc.port);
+  const ask = (options: Record<string, string | boolean>) =>
+    service.call('one.vm.vnctoken', ['oneadmin:oneadmin', vmId, options]);
+  const [[, plain], [, narrowed]] = [await ask({}), await ask({ clipboard: 'off', view_only: true })];
+  const token = expect.stringMatching(/^[a-z0-9]{25,}$/);
+  expect(narrowed).toEqual({ ...(plain as object), token, Token: token });
+  const told = 'clipboard is none of both, to_vm, from_vm, off';
+  expect(await ask({ clipboard: 'none' })).toEqual([false, told, 0x1000]);
 });
 
 it('view_only is refused where the browser has the password', async () => {

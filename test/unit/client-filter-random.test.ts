@@ -1,7 +1,8 @@
 // Random streams of a browser, cut at random, against a second parser that has the whole stream in front of it.
 import { describe, expect, it } from 'vitest';
+import { clipboardModes } from '../../src/clipboard.ts';
 import { ClientFilter } from '../../src/rfb/client-filter.ts';
-import { clipboardModes, type FilterRules } from '../../src/rfb/client-rules.ts';
+import type { FilterRules } from '../../src/rfb/client-rules.ts';
 import { RfbViolation } from '../../src/rfb/client-violation.ts';
 import { type Random, seededRandom } from '../support/random.ts';
 import {

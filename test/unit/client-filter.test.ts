@@ -1,7 +1,8 @@
 // A browser's messages under each rule: which go on, which do not, however the bytes are cut, and what ends a session.
 import { describe, expect, it } from 'vitest';
+import { clipboardModes } from '../../src/clipboard.ts';
 import { ClientFilter } from '../../src/rfb/client-filter.ts';
-import { clipboardModes, type FilterRules, isTransparent } from '../../src/rfb/client-rules.ts';
+import { type FilterRules, isTransparent } from '../../src/rfb/client-rules.ts';
 import { RfbViolation } from '../../src/rfb/client-violation.ts';
 import {
   caps,

@@ -2,8 +2,9 @@
 // has allowed it, and what is stored follows from the settings of that moment.
 import { createSecretKey, randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
+import { type ClipboardMode, clipboardModes } from '../../src/clipboard.ts';
 import { createIssue, type IssueSettings } from '../../src/console/issue.ts';
-import { type VncSettings, vncAccessOf } from '../../src/console/vnc-access.ts';
+import { type IssueOptions, type VncSettings, vncAccessOf } from '../../src/console/vnc-access.ts';
 import { GatewayError } from '../../src/errors.ts';
 import type { SessionString } from '../../src/oned/session-string.ts';
 import type { VmFacts } from '../../src/oned/vm.ts';
@@ -67,8 +68,8 @@ function world({ settings = {}, vm = {}, user = { uid: 2, gids: [100] }, fails }
   });
   return {
     ...{ steps, stored },
-    issue: (session = 'alice:secret', viewOnly = false) =>
-      issue(session as SessionString, 7, { viewOnly }, never),
+    issue: (session = 'alice:secret', asked: Partial<IssueOptions> = {}) =>
+      issue(session as SessionString, 7, { viewOnly: false, clipboard: 'both', ...asked }, never),
   };
 }
 
@@ -175,10 +176,27 @@ describe('where the service answers the VNC server', () => {
       true,
     ],
     ['somebody with MANAGE', false, { uid: 2, gids: [100] }, { ...vnc, viewOnlyWithoutManage: true }, false],
-  ])('view only: %s', async (_who, asked, user, settings, viewOnly) => {
+  ])('view only: %s', async (_who, asks, user, settings, viewOnly) => {
     const { issue } = world({ settings: { vnc: settings }, user });
-    expect((await issue('alice:secret', asked)).grant.vnc?.viewOnly).toBe(viewOnly);
+    expect((await issue('alice:secret', { viewOnly: asks })).grant.vnc?.viewOnly).toBe(viewOnly);
   });
+
+  it.each(clipboardModes.flatMap((allowed) => clipboardModes.map((asked) => [allowed, asked] as const)))(
+    'clipboard: of a setting of %s, a call that asks for %s gets what both allow',
+    async (allowed, asked) => {
+      const { issue } = world({ settings: { vnc: { ...vnc, clipboard: allowed } } });
+      const ways: Record<ClipboardMode, string[]> = {
+        both: ['to', 'from'],
+        to_vm: ['to'],
+        from_vm: ['from'],
+        off: [],
+      };
+      const mode = (await issue('alice:secret', { clipboard: asked })).grant.vnc?.clipboard ?? 'both';
+      expect(ways[mode]).toEqual(
+        ['to', 'from'].filter((way) => ways[allowed].includes(way) && ways[asked].includes(way)),
+      );
+    },
+  );
 
   const encrypted = { ...runningVm.graphics, password: 'Xb/OyOPb1gLlG4zcJbANcQ==' };
 
@@ -199,6 +217,15 @@ describe('where the service answers the VNC server', () => {
   });
 });
 
-it('refuses view only where the browser talks to the VNC server itself', async () => {
-  await expect(world().issue('alice:secret', true)).rejects.toMatchObject({ code: 'bad-parameters' });
+it.each<[Partial<IssueOptions>, string]>([
+  [{ viewOnly: true }, 'view_only takes vnc_auth: proxy'],
+  [{ clipboard: 'to_vm' }, 'clipboard takes vnc_auth: proxy'],
+  [{ clipboard: 'off' }, 'clipboard takes vnc_auth: proxy'],
+])('refuses %j where the browser talks to the VNC server itself', async (asked, publicText) => {
+  const refusing = world();
+  await expect(refusing.issue('alice:secret', asked)).rejects.toMatchObject({
+    code: 'bad-parameters',
+    publicText,
+  });
+  expect(refusing.stored).toEqual([]);
 });

@@ -121,6 +121,57 @@ describe('the parameters', () => {
   });
 });
 
+describe('the options of a call', () => {
+  const optionsOf = (members: [string, RpcValue][]) =>
+    readRequest(
+      {
+        method: 'one.vm.vnctoken',
+        parameters: [session, int(1), { type: 'struct', members: new Map(members) }],
+      },
+      methodNames,
+    ).options;
+  const boolean = (value: boolean): RpcValue => ({ type: 'boolean', value });
+
+  it('ask for nothing where there are none, or unknown ones', () => {
+    const nothing = { viewOnly: false, clipboard: 'both' };
+    expect(optionsOf([])).toEqual(nothing);
+    expect(optionsOf([['colour', string('blue')]])).toEqual(nothing);
+  });
+
+  it.each<[RpcValue, boolean]>([
+    [boolean(true), true],
+    [boolean(false), false],
+    [int(1), true],
+    [string('Yes'), true],
+    [string('0'), false],
+  ])('view_only may be %j', (value, viewOnly) => {
+    expect(optionsOf([['view_only', value]])).toEqual({ viewOnly, clipboard: 'both' });
+  });
+
+  it.each([
+    ['both', 'both'],
+    ['to_vm', 'to_vm'],
+    ['from_vm', 'from_vm'],
+    ['off', 'off'],
+    ['OFF', 'off'],
+  ])('clipboard may be %s', (text, clipboard) => {
+    expect(optionsOf([['clipboard', string(text)]])).toEqual({ viewOnly: false, clipboard });
+  });
+
+  it.each<[string, RpcValue, string]>([
+    ['view_only', string('perhaps'), 'view_only is no boolean'],
+    ['view_only', { type: 'other' }, 'view_only is no boolean'],
+    ['clipboard', string('to-vm'), 'clipboard is none of both, to_vm, from_vm, off'],
+    ['clipboard', string(''), 'clipboard is none of both, to_vm, from_vm, off'],
+    ['clipboard', string(' off'), 'clipboard is none of both, to_vm, from_vm, off'],
+    ['clipboard', boolean(false), 'clipboard is none of both, to_vm, from_vm, off'],
+    ['clipboard', { type: 'other' }, 'clipboard is none of both, to_vm, from_vm, off'],
+  ])('%s may not be %j', (name, value, told) => {
+    const { oneCode, publicText } = refusalOf(() => optionsOf([[name, value]]));
+    expect([oneCode, publicText]).toEqual([0x1000, told]);
+  });
+});
+
 describe('an unknown method', () => {
   const refusal = (method: string) => refusalOf(() => requestOf({ method, parameters: [session, int(1)] }));
 
