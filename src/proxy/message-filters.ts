@@ -2,7 +2,7 @@
 // What always holds: a stream that cannot be understood ends the session rather than pass unread.
 import type { VncAccess } from '../console/vnc-access.js';
 import { ClientFilter } from '../rfb/client-filter.js';
-import { isTransparent, mayTakeFromVm } from '../rfb/client-rules.js';
+import { isTransparent, mayTakeFromVm, readsServer } from '../rfb/client-rules.js';
 import { ServerFilter } from '../rfb/server-filter.js';
 
 export interface MessageFilters {
@@ -15,7 +15,12 @@ export interface MessageFilters {
 /** @returns undefined where everything may pass */
 export function createFilters(access: VncAccess): MessageFilters | undefined {
   if (isTransparent(access)) return undefined;
-  const server = mayTakeFromVm(access) ? undefined : new ServerFilter();
+  const server = readsServer(access)
+    ? new ServerFilter({
+        passesCutText: mayTakeFromVm(access),
+        longPointersRead: () => client.longPointersConfirmed(),
+      })
+    : undefined;
   const client = new ClientFilter({
     viewOnly: access.viewOnly,
     clipboard: access.clipboard,

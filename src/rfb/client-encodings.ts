@@ -1,6 +1,6 @@
 // What a browser offers in SetEncodings, cut down to what its rules leave: what is not offered a server does not use.
 // What always holds: nothing is added or moved, and a list of which nothing is cut goes on as it came.
-import { type FilterRules, isTransparent, mayTakeFromVm, seesExtendedClipboard } from './client-rules.js';
+import { type FilterRules, readsServer, seesExtendedClipboard } from './client-rules.js';
 
 /** Encodings and pseudo-encodings by their number, a signed one of 32 bits. */
 export const Encoding = {
@@ -31,7 +31,7 @@ const measurable: ReadonlySet<number> = new Set([
   ...[Encoding.raw, Encoding.copyRect, Encoding.rre, Encoding.zlib, Encoding.zrle],
   ...[Encoding.desktopSize, Encoding.lastRect, Encoding.cursor, Encoding.vmwareCursor, Encoding.qemuKey],
   ...[Encoding.ledState, Encoding.desktopName, Encoding.extendedDesktopSize, Encoding.xvp],
-  ...[Encoding.fence, Encoding.continuousUpdates],
+  ...[Encoding.fence, Encoding.continuousUpdates, Encoding.extendedMouseButtons],
 ]);
 
 /** Measurable only where a pixel of theirs has three bytes beyond doubt. */
@@ -49,14 +49,10 @@ export function mayOffer(encoding: number, rules: FilterRules, hasTrueColour24: 
   switch (encoding) {
     case Encoding.extendedClipboard:
       return seesExtendedClipboard(rules);
-    case Encoding.extendedMouseButtons:
-      // Who reads the longer PointerEvent, and who reads its last byte as the next message, only the server's own
-      // stream tells. So where anything is kept from it, all pointers have the one length that everybody knows.
-      return isTransparent(rules);
     case Encoding.xvp:
       return !rules.viewOnly;
     default:
-      if (mayTakeFromVm(rules)) return true;
+      if (!readsServer(rules)) return true;
       if (ofThreeBytes.has(encoding)) return hasTrueColour24;
       return measurable.has(encoding) || isLevel(encoding);
   }

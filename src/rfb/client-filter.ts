@@ -30,6 +30,11 @@ export class ClientFilter {
     return this.heldBytes === 0 && this.bodyLeft === 0;
   }
 
+  /** The server has said that it reads the longer pointer messages. */
+  longPointersConfirmed(): void {
+    this.judge.pointers.confirmed();
+  }
+
   /**
    * @returns what goes on, in order: mostly `bytes` itself, else parts of it or new buffers
    * @throws RfbViolation: the session is to be ended, and nothing of `bytes` goes on
@@ -52,7 +57,7 @@ export class ClientFilter {
         continue;
       }
       const available = bytes.length - at;
-      const length = headBytes(bytes, at, available, this.judge.extendedPointers);
+      const length = headBytes(bytes, at, available, this.judge.pointers.mayBeLong);
       const verdict = length > available ? this.hold(bytes, at) : this.take(bytes, at, length);
       const end = at + Math.min(length, available);
       if (verdict !== true) {
@@ -96,7 +101,7 @@ export class ClientFilter {
   private takeHeld(bytes: Buffer, from: number, out: Buffer[]): number {
     let at = from;
     for (;;) {
-      const length = headBytes(this.held, 0, this.heldBytes, this.judge.extendedPointers);
+      const length = headBytes(this.held, 0, this.heldBytes, this.judge.pointers.mayBeLong);
       if (length <= this.heldBytes) break;
       if (at === bytes.length) return at;
       const end = Math.min(at + length - this.heldBytes, bytes.length);

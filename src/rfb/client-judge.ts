@@ -3,7 +3,8 @@
 import { mayCutTextPass } from './client-clipboard.js';
 import { Encoding, listedEncodings, mayOffer, setEncodings } from './client-encodings.js';
 import { ClientType, QemuType } from './client-messages.js';
-import { type FilterRules, mayTakeFromVm } from './client-rules.js';
+import { ClientPointers } from './client-pointers.js';
+import { type FilterRules, isTransparent, readsServer } from './client-rules.js';
 import { RfbViolation } from './client-violation.js';
 
 export interface JudgeOptions extends FilterRules {
@@ -15,8 +16,7 @@ const PIXEL_FORMAT_BYTES = 16;
 const SHARED = Buffer.of(1);
 
 export class ClientJudge {
-  /** Whether ExtendedMouseButtons has gone on: from then on a pointer message may be longer. */
-  extendedPointers = false;
+  readonly pointers: ClientPointers;
   private readonly options: JudgeOptions;
   private readonly readsServer: boolean;
   /** The server may send rectangles. */
@@ -25,7 +25,8 @@ export class ClientJudge {
 
   constructor(options: JudgeOptions) {
     this.options = options;
-    this.readsServer = !mayTakeFromVm(options);
+    this.readsServer = readsServer(options);
+    this.pointers = new ClientPointers(options.viewOnly || isTransparent(options));
   }
 
   /**
@@ -43,8 +44,9 @@ export class ClientJudge {
    */
   judge(bytes: Buffer, at: number, length: number): boolean | Buffer {
     switch (bytes[at]) {
-      case ClientType.key:
       case ClientType.pointer:
+        return !this.options.viewOnly && this.pointers.judge(bytes, at, length);
+      case ClientType.key:
       case ClientType.xvp:
       case ClientType.setDesktopSize:
         return !this.options.viewOnly;
@@ -72,8 +74,12 @@ export class ClientJudge {
     this.asked = true;
     const listed = listedEncodings(message);
     const threeBytes = this.pixelFormat !== undefined && isTrueColour24(this.pixelFormat);
-    const offered = listed.filter((encoding) => mayOffer(encoding, this.options, threeBytes));
-    this.extendedPointers = offered.includes(Encoding.extendedMouseButtons);
+    const offered = listed.filter(
+      (encoding) =>
+        mayOffer(encoding, this.options, threeBytes) &&
+        (encoding !== Encoding.extendedMouseButtons || this.pointers.mayBeOffered),
+    );
+    this.pointers.offered(offered.includes(Encoding.extendedMouseButtons));
     return offered.length === listed.length ? true : setEncodings(offered);
   }
 

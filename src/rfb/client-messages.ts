@@ -28,7 +28,7 @@ export const CUT_TEXT_MAX_BYTES = 16 * 1024 * 1024;
 /** In bytes (rfbproto, ClientFence). */
 const FENCE_MAX_BYTES = 64;
 /** Set in a pointer's button mask: one more byte of buttons follows, where that was agreed upon. */
-const POINTER_MARKER = 0x80;
+export const POINTER_MARKER = 0x80;
 const SCREEN_BYTES = 16;
 const CUT_TEXT_BYTES = 8;
 const EXTENDED_FLAGS_BYTES = 4;
@@ -39,14 +39,14 @@ const AUDIO_BYTES = [4, 4, 10];
  * How many bytes from the start of a message must be seen to know what it is and how long it is. With a result above
  * `available` nothing is known yet: ask again with so many.
  * @param available bytes from `at` on, at least 1
- * @param extendedPointers whether ExtendedMouseButtons was agreed upon
+ * @param longPointers whether a pointer message may have its longer form (client-pointers.ts)
  * @throws RfbViolation
  */
-export function headBytes(bytes: Buffer, at: number, available: number, extendedPointers: boolean): number {
+export function headBytes(bytes: Buffer, at: number, available: number, longPointers: boolean): number {
   const type = bytes[at];
   switch (type) {
     case ClientType.pointer:
-      if (!extendedPointers) return 6;
+      if (!longPointers) return 6;
       return available < 2 ? 2 : (bytes[at + 1] ?? 0) & POINTER_MARKER ? 7 : 6;
     case ClientType.key:
       return 8;

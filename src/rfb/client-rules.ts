@@ -17,9 +17,16 @@ export function mayGiveToVm({ viewOnly, clipboard }: FilterRules): boolean {
   return !viewOnly && givesToVm(clipboard);
 }
 
-/** Where not, the server's messages have to be read as well (server-filter.ts). */
 export function mayTakeFromVm({ clipboard }: FilterRules): boolean {
   return takesFromVm(clipboard);
+}
+
+/**
+ * Whether the server's messages have to be read as well (server-filter.ts): its clipboard is to be left out, or it is to be
+ * heard whether it reads the longer pointer messages of those who may send some (client-pointers.ts).
+ */
+export function readsServer(rules: FilterRules): boolean {
+  return !isTransparent(rules) && (!rules.viewOnly || !mayTakeFromVm(rules));
 }
 
 /**

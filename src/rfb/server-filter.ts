@@ -1,4 +1,5 @@
-// The VM's bytes on their way to the browser, where the VM's clipboard must not get there: ServerCutText is left out.
+// The VM's bytes on their way to the browser, read message by message where something in them counts: ServerCutText is left
+// out where the VM's clipboard must not get there, and it is heard whether the server reads longer pointer messages.
 // What always holds: pictures are counted and not looked at; nothing waits and nothing is copied but to close a gap; what
 // cannot be measured ends the session. It rests on the browser's filter, which offers the server no other encodings.
 import { Encoding } from './client-encodings.js';
@@ -27,6 +28,13 @@ const COLOUR_BYTES = 6;
 const MAX_NAME_BYTES = 65_536;
 const MAX_CUT_TEXT_BYTES = 256 * 1024 * 1024;
 
+export interface ServerFilterOptions {
+  /** ServerCutText is left in. */
+  readonly passesCutText?: boolean;
+  /** Told each time the server says that it reads longer pointer messages, before the browser can know. */
+  readonly longPointersRead?: () => void;
+}
+
 export class ServerFilter {
   /** ServerCutText messages left out. */
   dropped = 0;
@@ -41,6 +49,12 @@ export class ServerFilter {
   private rectanglesLeft = 0;
   private isDropping = false;
   private pixelBytes = 0;
+  private readonly options: ServerFilterOptions;
+
+  /** Bytes are expected from ServerInit on. */
+  constructor(options: ServerFilterOptions = {}) {
+    this.options = options;
+  }
 
   /** Whether all that came were whole messages. */
   get isBetweenMessages(): boolean {
@@ -69,7 +83,7 @@ export class ServerFilter {
         this.skipLeft -= length;
         at += length;
       } else {
-        if (this.step === this.message && memory[at] === ServerType.cutText) {
+        if (this.step === this.message && memory[at] === ServerType.cutText && !this.options.passesCutText) {
           kept = append(memory, kept, run, at);
           this.isDropping = true;
           this.dropped++;
@@ -150,6 +164,7 @@ export class ServerFilter {
   private takeRectangle(bytes: Buffer, at: number): Step {
     const [width, height] = [bytes.readUInt16BE(at + 4), bytes.readUInt16BE(at + 6)];
     const encoding = bytes.readInt32BE(at + 8);
+    if (encoding === Encoding.extendedMouseButtons) this.options.longPointersRead?.();
     this.rectanglesLeft = encoding === Encoding.lastRect ? 0 : this.rectanglesLeft - 1;
     return rectangleSteps({ width, height, encoding }, this.pixelBytes);
   }

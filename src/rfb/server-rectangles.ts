@@ -43,6 +43,7 @@ export function rectangleSteps({ width, height, encoding }: Rectangle, pixelByte
     case Encoding.desktopSize:
     case Encoding.lastRect:
     case Encoding.qemuKey:
+    case Encoding.extendedMouseButtons:
       return NOTHING;
     default:
       throw new RfbViolation(`the server used an encoding that was not offered (${encoding})`);

@@ -12,7 +12,7 @@ import { startEagerVnc } from '../support/eager-vnc.ts';
 import { type Counts, countMessages } from '../support/novnc-messages.ts';
 import { type Viewed, viewWithNoVnc } from '../support/novnc-relay.ts';
 import { startQemu } from '../support/qemu.ts';
-import { notify, request, textFormat, u32 } from '../support/rfb-messages.ts';
+import { message, notify, request, textFormat, u32 } from '../support/rfb-messages.ts';
 import { startTigervnc, type Tigervnc } from '../support/tigervnc.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -194,6 +194,39 @@ describe('with nothing between, or a filter that keeps nothing back', () => {
 });
 
 describe('under rules', () => {
+  test.each(['to_vm', 'from_vm', 'off'] as const)(
+    '%s: back and forward reach a server that reads them',
+    async (clipboard) => {
+      const eager = await startEagerVnc();
+      const viewed = await viewWithNoVnc(browser, eager, { viewOnly: false, clipboard });
+      await called(viewed, 'clientFence');
+      await useHands(viewed.page);
+      await called(viewed, 'extendedPointerEvent', 2);
+      const long = async () => {
+        const [calls, passed] = [await viewed.calls(), countMessages(viewed.passed())];
+        return calls['extendedPointerEvent'] === passed['extendedPointerEvent'];
+      };
+      await waitFor(long, { what: 'every longer pointer message to go on' });
+      expect(viewed.passed().includes(message.extendedPointer(0x80).subarray(0, 2))).toBe(true);
+      expect(viewed.violation()).toBeUndefined();
+    },
+  );
+
+  test('a viewer sends them in vain', async () => {
+    const rules: FilterRules = { viewOnly: true, clipboard: 'both' };
+    const viewed = await viewWithNoVnc(browser, await startEagerVnc(), rules);
+    await called(viewed, 'clientFence');
+    await useHands(viewed.page);
+    await called(viewed, 'extendedPointerEvent', 2);
+    const before = viewed.passed().length;
+    // A message that goes on, behind all of them.
+    await viewed.page.evaluate('globalThis.rfb.qualityLevel = 3');
+    await waitFor(() => viewed.passed().length > before, { what: 'the encodings' });
+    const { pointerEvent, extendedPointerEvent } = countMessages(viewed.passed());
+    expect([pointerEvent, extendedPointerEvent]).toEqual([undefined, undefined]);
+    expect(viewed.violation()).toBeUndefined();
+  });
+
   test('a viewer sees the screen and does nothing to it', async () => {
     const desk = await startDesk();
     const viewed = await viewWithNoVnc(browser, desk.vnc, { viewOnly: true, clipboard: 'both' });
@@ -246,6 +279,27 @@ describe('under rules', () => {
       expect(viewed.violation()).toBeUndefined();
     },
   );
+
+  test("from_vm: QEMU's text and picture come, none gets in", async () => {
+    const qemu = await startQemu();
+    const [guarded, other] = [
+      await viewWithNoVnc(browser, qemu, { viewOnly: false, clipboard: 'from_vm' }),
+      await viewWithNoVnc(browser, qemu),
+    ];
+    await called(guarded, 'extendedClipboardCaps');
+    await called(other, 'extendedClipboardCaps');
+    await pasteFromBrowser(guarded, 'from the guarded');
+    await called(guarded, 'extendedClipboardNotify');
+    await pasteFromBrowser(other, 'from the other');
+    await waitFor(async () => (await guarded.clipboards()).includes('from the other'), { what: 'the text' });
+    const before = guarded.received().length;
+    await guarded.page.locator('canvas').click({ position: { x: 30, y: 30 } });
+    await guarded.page.keyboard.type('help\n');
+    await waitFor(() => guarded.received().length > before, { what: 'the picture to go on' });
+    expect(guarded.passed().includes(u32(notify | textFormat))).toBe(false);
+    expect(await other.clipboards()).toEqual([]);
+    expect(guarded.violation()).toBeUndefined();
+  });
 
   test.each(['to_vm', 'off'] as const)(
     '%s: QEMU, which has no other clipboard, sends none at all',

@@ -69,7 +69,8 @@ export async function startEagerVnc(): Promise<{ host: string; port: number }> {
           socket.write(answer);
         }
       }
-      if (bytes > 14 && !extended) {
+      // Said to somebody who has offered to send longer pointer messages.
+      if (bytes > 14 && !extended && data.includes(u32(extendedMouseButtons))) {
         extended = true;
         socket.write(extensions);
       }

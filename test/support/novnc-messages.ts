@@ -1,7 +1,7 @@
 // Counts what a browser sent by the names that noVNC 1.7 has for it (core/rfb.js, RFB.messages), with the lengths that the
 // service itself goes by: were one wrong, the counts would not be noVNC's own.
 import { bodyBytes, headBytes } from '../../src/rfb/client-messages.ts';
-import { extendedMouseButtons } from './rfb-messages.ts';
+import { extendedMouseButtons, u32 } from './rfb-messages.ts';
 
 export type Counts = Record<string, number>;
 
@@ -25,10 +25,6 @@ const actions: Record<number, string> = {
   16: 'extendedClipboardProvide',
 };
 
-/** As it stands in SetEncodings. */
-const extendedMark = Buffer.alloc(4);
-extendedMark.writeInt32BE(extendedMouseButtons);
-
 /** What a browser sent from ClientInit on, by kind. @throws where it is not all messages */
 export function countMessages(sent: Buffer): Counts {
   const counts: Counts = {};
@@ -40,7 +36,7 @@ export function countMessages(sent: Buffer): Counts {
     const head = headBytes(sent, at, sent.length - at, extendedPointers);
     const type = sent.readUInt8(at);
     add(type === 5 && head === 7 ? 'extendedPointerEvent' : names[type]);
-    if (type === 2) extendedPointers = sent.subarray(at, at + head).includes(extendedMark);
+    if (type === 2) extendedPointers = sent.subarray(at, at + head).includes(u32(extendedMouseButtons));
     if (type === 6 && head === 12) {
       const action = sent.readUInt8(at + 8);
       add(action & 1 ? 'extendedClipboardCaps' : actions[action]);

@@ -8,9 +8,9 @@ import { dirname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { createFilters, type MessageFilters } from '../../src/proxy/message-filters.ts';
 import { ClientFilter } from '../../src/rfb/client-filter.ts';
-import { type FilterRules, mayTakeFromVm } from '../../src/rfb/client-rules.ts';
-import { ServerFilter } from '../../src/rfb/server-filter.ts';
+import type { FilterRules } from '../../src/rfb/client-rules.ts';
 import { openTab } from './chromium.ts';
 import { atEnd } from './lifetime.ts';
 import { waitFor } from './wait.ts';
@@ -75,10 +75,7 @@ export async function viewWithNoVnc(
   const sockets = new WebSocketServer({ server, perMessageDeflate: false });
   sockets.on('connection', (socket: WebSocket) => {
     const toTarget = connect(target);
-    const serverFilter = rules && !mayTakeFromVm(rules) ? new ServerFilter() : undefined;
-    const clientFilter =
-      rules &&
-      new ClientFilter({ ...rules, pixelFormatSet: (format) => serverFilter?.setPixelFormat(format) });
+    const filters = rules && filtersFor(rules);
     const guarded = (act: () => void) => {
       try {
         act();
@@ -90,7 +87,7 @@ export async function viewWithNoVnc(
     };
     const fromBrowser = afterHandshake(CLIENT_HANDSHAKE_BYTES, (bytes) => {
       sent.push(bytes);
-      const out = clientFilter?.push(bytes) ?? [bytes];
+      const out = filters?.toTarget(bytes) ?? [bytes];
       for (const piece of out) {
         passed.push(piece);
         toTarget.write(piece);
@@ -98,7 +95,7 @@ export async function viewWithNoVnc(
     });
     const fromTarget = afterHandshake(SERVER_HANDSHAKE_BYTES, (bytes) => {
       received.push(Buffer.from(bytes));
-      const end = serverFilter?.keep(bytes, 0, bytes.length) ?? bytes.length;
+      const end = filters?.toBrowser(bytes, 0, bytes.length) ?? bytes.length;
       if (end > 0) socket.send(bytes.subarray(0, end));
     });
     socket.on('message', (data) =>
@@ -129,6 +126,17 @@ export async function viewWithNoVnc(
     clipboards: () => page.evaluate('globalThis.clipboards') as Promise<string[]>,
     violation: () => violation,
   };
+}
+
+/** Those of the service, and one for the browser's messages where the service needs none. */
+function filtersFor(rules: FilterRules): MessageFilters {
+  const client = new ClientFilter(rules);
+  return (
+    createFilters({ password: '', ...rules }) ?? {
+      toTarget: (bytes) => client.push(bytes),
+      toBrowser: (_memory, _start, end) => end,
+    }
+  );
 }
 
 type Take = (bytes: Buffer, before: (bytes: Buffer) => void) => void;

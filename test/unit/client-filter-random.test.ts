@@ -45,34 +45,71 @@ function randomMessage(random: Random): Buffer {
   return kinds[random(kinds.length)]?.() ?? Buffer.alloc(0);
 }
 
+/** What came before the server said that it reads longer pointers, and what came behind that. */
+interface Stream {
+  readonly before: Buffer;
+  readonly behind: Buffer;
+}
+
+/** Offers of longer pointers so far: who has to hear from the server first holds all that were ever made against them. */
+interface Offers {
+  ever: boolean;
+  now: boolean;
+  takenBack: boolean;
+  confirmed: boolean;
+}
+
+const noOffers = (): Offers => ({ ever: false, now: false, takenBack: false, confirmed: false });
+
+function takeEncodings(offers: Offers, named: boolean): void {
+  offers.takenBack ||= offers.ever && !named;
+  offers.ever ||= named;
+  offers.now = named;
+}
+
+const needsNoWord = ({ viewOnly, clipboard }: FilterRules) => viewOnly || clipboard === 'both';
+const areLong = (offers: Offers, rules: FilterRules) =>
+  needsNoWord(rules) ? offers.now : offers.confirmed && !offers.takenBack;
+
 /** The rules once more, in another shape: one message after the other from a buffer that has all of them. */
-function reference(stream: Buffer, { viewOnly, clipboard }: FilterRules): Buffer {
+function reference({ before, behind }: Stream, rules: FilterRules): Buffer {
+  const { viewOnly, clipboard } = rules;
+  const stream = join(before, behind);
   const toVm = !viewOnly && ['both', 'to_vm'].includes(clipboard);
   const fromVm = ['both', 'from_vm'].includes(clipboard);
   const hands = !viewOnly;
   const out: Buffer[] = [Buffer.of(hands ? (stream[0] ?? 0) : 1)];
-  let longPointers = false;
+  const offers = noOffers();
   let rest = stream.subarray(1);
   while (rest.length > 0) {
+    if (rest.length === behind.length) offers.confirmed = offers.ever;
     let [length, passes]: [number, boolean | Buffer] = [0, true];
     const type = rest[0];
     if (type === 0) length = 20;
     else if (type === 2) {
       length = 4 + 4 * rest.readUInt16BE(2);
       const offered: number[] = [];
+      let named = false;
       for (let at = 4; at < length; at += 4) {
         const encoding = rest.readInt32BE(at);
+        const isMouse = encoding === extendedMouseButtons;
+        named ||= isMouse;
         const isCut =
           (encoding === extendedClipboard && (viewOnly || !fromVm)) ||
-          (encoding === extendedMouseButtons && (viewOnly || clipboard !== 'both'));
+          (isMouse && offers.takenBack && !needsNoWord(rules));
         if (!isCut) offered.push(encoding);
       }
-      longPointers = offered.includes(extendedMouseButtons);
+      takeEncodings(offers, named);
       passes = message.setEncodings(offered);
     } else if (type === 3 || type === 150) length = 10;
     else if (type === 4) [length, passes] = [8, hands];
-    else if (type === 5) [length, passes] = [longPointers && (rest[1] ?? 0) > 127 ? 7 : 6, hands];
-    else if (type === 6) {
+    else if (type === 5) {
+      const marked = (rest[1] ?? 0) > 127;
+      [length, passes] = [marked && areLong(offers, rules) ? 7 : 6, hands];
+      if (hands && marked && length === 6 && offers.ever && !needsNoWord(rules)) {
+        passes = join([5, (rest[1] ?? 0) - 128], rest.subarray(2, 6));
+      }
+    } else if (type === 6) {
       const announced = rest.readInt32BE(4);
       length = 8 + Math.abs(announced);
       passes = toVm;
@@ -99,20 +136,24 @@ function reference(stream: Buffer, { viewOnly, clipboard }: FilterRules): Buffer
 }
 
 /** A long pointer only where it is one, so that the stream is one that both can read. */
-function randomStream(random: Random, transparent: boolean): Buffer {
-  const parts: Buffer[] = [Buffer.of(random(2)), message.setPixelFormat()];
-  let longPointers = false;
-  for (let count = random(40); count > 0; ) {
+function randomStream(random: Random, rules: FilterRules): Stream {
+  const before: Buffer[] = [Buffer.of(random(2)), message.setPixelFormat()];
+  const behind: Buffer[] = [];
+  const offers = noOffers();
+  const count = 1 + random(40);
+  const confirmedAt = random(count);
+  for (let index = 0; index < count; ) {
+    if (index === confirmedAt) offers.confirmed = offers.ever;
     const next = randomMessage(random);
     const isLong = next[0] === 5 && next.length === 7;
-    if (isLong && !longPointers) continue;
+    if (isLong && !areLong(offers, rules)) continue;
     const looksLong = next[0] === 5 && next.length === 6 && (next[1] ?? 0) > 127;
-    if (looksLong && longPointers) continue;
-    if (next[0] === 2) longPointers = transparent && next.includes(join([0xff, 0xff, 0xfe, 0xc4]));
-    parts.push(next);
-    count--;
+    if (looksLong && areLong(offers, rules)) continue;
+    if (next[0] === 2) takeEncodings(offers, next.includes(join([0xff, 0xff, 0xfe, 0xc4])));
+    (index < confirmedAt ? before : behind).push(next);
+    index++;
   }
-  return Buffer.concat(parts);
+  return { before: join(...before), behind: join(...behind) };
 }
 
 describe(`random streams (SEED=${seed})`, () => {
@@ -123,13 +164,17 @@ describe(`random streams (SEED=${seed})`, () => {
         const random = seededRandom(seed);
         const rules = { viewOnly, clipboard };
         for (let round = 0; round < 400; round++) {
-          const stream = randomStream(random, !viewOnly && clipboard === 'both');
+          const stream = randomStream(random, rules);
           const filter = new ClientFilter(rules);
-          const pieces = randomSplit(stream, random, [1, 3, 20, 500][random(4)] ?? 1);
-          const out = Buffer.concat(pieces.flatMap((piece) => filter.push(piece)));
-          expect(out.equals(reference(stream, rules)), `round ${round}: ${stream.toString('hex')}`).toBe(
-            true,
-          );
+          const push = (bytes: Buffer) =>
+            randomSplit(bytes, random, [1, 3, 20, 500][random(4)] ?? 1).flatMap((piece) =>
+              filter.push(piece),
+            );
+          const out = push(stream.before);
+          filter.longPointersConfirmed();
+          out.push(...push(stream.behind));
+          const all = join(stream.before, stream.behind).toString('hex');
+          expect(Buffer.concat(out).equals(reference(stream, rules)), `round ${round}: ${all}`).toBe(true);
           expect(filter.isBetweenMessages).toBe(true);
         }
       },

@@ -69,6 +69,7 @@ const table: [what: string, bytes: Buffer][] = [
   ['DesktopName', update(rectangle(0, 0, -307, u32(4), pixels(4)))],
   ['LED state', update(rectangle(0, 0, -261, [3]))],
   ["QEMU's key events", update(rectangle(0, 0, -258))],
+  ['ExtendedMouseButtons', update(rectangle(0, 0, -316))],
   ['an open end', join([0, 0], u16(0xffff), rectangle(1, 1, 0, pixels(4)), rectangle(0, 0, -224))],
   [
     'several',
@@ -124,6 +125,33 @@ describe('ServerCutText', () => {
       expect(() => kept([join(serverInit, [3, 0, 0, 0], u32(length))])).toThrow(RfbViolation);
     }
   });
+});
+
+describe('where the clipboard may pass', () => {
+  it.each([...table, ...secrets])('%s goes on, cut anywhere', (_what, bytes) => {
+    const stream = join(serverInit, bytes, Buffer.of(2));
+    for (const pieces of everySplit(stream)) {
+      const filter = new ServerFilter({ passesCutText: true });
+      expect(kept(pieces, filter).equals(stream)).toBe(true);
+      expect([filter.dropped, filter.isBetweenMessages]).toEqual([0, true]);
+    }
+  });
+});
+
+it('it is told that the server reads longer pointer messages, where it says so and nowhere else', () => {
+  const said = rectangle(0, 0, -316);
+  // In a picture and in a text it means nothing.
+  const before = join(serverInit, update(rectangle(2, 2, 0, said, pixels(4))), cutText(update(said)));
+  for (const pieces of everySplit(join(before, update(rectangle(0, 0, -258), said)))) {
+    let [bytes, told] = [0, 0];
+    const filter = new ServerFilter({ passesCutText: true, longPointersRead: () => told++ });
+    for (const piece of pieces) {
+      kept([piece], filter);
+      bytes += piece.length;
+      if (bytes <= before.length) expect(told).toBe(0);
+    }
+    expect(told).toBe(1);
+  }
 });
 
 describe('pixels', () => {

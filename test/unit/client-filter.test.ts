@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { clipboardModes } from '../../src/clipboard.ts';
 import { ClientFilter } from '../../src/rfb/client-filter.ts';
-import { type FilterRules, isTransparent } from '../../src/rfb/client-rules.ts';
+import type { FilterRules } from '../../src/rfb/client-rules.ts';
 import { RfbViolation } from '../../src/rfb/client-violation.ts';
 import {
   caps,
@@ -141,11 +141,11 @@ describe.each(named)('%s', (_name, rules) => {
     const readable = new Set([...measurable, -307, 0x574d5664, -239]);
     expect(offered).toEqual(
       novncEncodings.filter((encoding) => {
-        if (isTransparent(rules)) return true;
-        if (encoding === extendedMouseButtons) return false;
+        if (encoding === extendedMouseButtons) return true;
         if (encoding === extendedClipboard) return fromVm(rules);
         if (encoding === xvpEncoding) return !rules.viewOnly;
-        return rules.clipboard === 'from_vm' || rules.clipboard === 'both' || readable.has(encoding);
+        const isUnread = rules.clipboard === 'both' || (rules.viewOnly && rules.clipboard === 'from_vm');
+        return isUnread || readable.has(encoding);
       }),
     );
     const expected = join(message.setPixelFormat(), message.setEncodings(offered));
@@ -243,16 +243,78 @@ describe('where nothing is kept back', () => {
   });
 });
 
-describe('where something is kept back', () => {
-  it('a longer pointer hides nothing from the rules: all servers read it as they do', () => {
-    const hidden = message.cutText(Buffer.from('x'));
-    // To a server of old these seven bytes are a pointer of six and the beginning of a ClientCutText.
-    const smuggler = join(message.setEncodings(), [5, 0x80], u16(1, 1), hidden);
-    const out = through({ viewOnly: false, clipboard: 'from_vm' }, [smuggler]);
-    expect(out.includes(hidden)).toBe(false);
-    expect(out.subarray(-6)).toEqual(join([5, 0x80], u16(1, 1)));
-  });
+describe.each(['to_vm', 'from_vm', 'off'] as const)(
+  'pointers with more buttons, clipboard %s',
+  (clipboard) => {
+    const rules: FilterRules = { viewOnly: false, clipboard };
+    const offer = message.setEncodings([0, extendedMouseButtons]);
+    const silence = message.setEncodings([0]);
+    const [short, marked] = [message.pointer(0x05), message.pointer(0x85)];
+    const long = message.extendedPointer(0x105);
+    const end = message.fence(Buffer.from('end'));
 
+    /** Runs of messages, after each of which the server says that it reads the longer form. */
+    function throughRuns(runs: Buffer[], cut: (run: Buffer) => Iterable<Buffer[]>): Buffer[] {
+      const results: Buffer[] = [];
+      const first = [...cut(runs[0] ?? end)];
+      const last = [...cut(runs.at(-1) ?? end)];
+      for (let at = 0; at < Math.max(first.length, last.length); at++) {
+        const filter = new ClientFilter(rules);
+        const out = filter.push(SHARED);
+        for (const [index, run] of runs.entries()) {
+          const cuts = index === 0 ? first : last;
+          const pieces = index === 0 || index === runs.length - 1 ? cuts[at % cuts.length] : [run];
+          for (const piece of pieces ?? []) out.push(...filter.push(piece));
+          filter.longPointersConfirmed();
+        }
+        expect(filter.isBetweenMessages).toBe(true);
+        results.push(Buffer.concat(out).subarray(1));
+      }
+      return results;
+    }
+
+    it.each<[what: string, runs: Buffer[], expected: Buffer]>([
+      [
+        'go on once offered and confirmed',
+        [offer, join(long, short, long, end)],
+        join(offer, long, short, long, end),
+      ],
+      [
+        'stay what they are when it is offered again',
+        [offer, join(offer, long, end)],
+        join(offer, offer, long, end),
+      ],
+      ['are short before the server has confirmed', [join(offer, marked, end)], join(offer, short, end)],
+      ['are short where nobody offered anything', [end, join(marked, end)], join(end, marked, end)],
+      [
+        'are short where it was confirmed before it was offered',
+        [end, join(offer, marked, end)],
+        join(end, offer, short, end),
+      ],
+      [
+        'are short once it was taken back',
+        [offer, join(silence, marked, end)],
+        join(offer, silence, short, end),
+      ],
+      [
+        'are short for good once it was taken back',
+        [offer, join(silence, offer), join(offer, marked, end)],
+        join(offer, silence, silence, silence, short, end),
+      ],
+    ])('%s, cut anywhere', (_what, runs, expected) => {
+      for (const out of throughRuns(runs, everySplit)) expectBytes(out, expected);
+    });
+
+    it('hide nothing from the rules: all servers read them as they do', () => {
+      const hidden = message.xvp();
+      // To a server that reads the longer form as soon as it is offered, these ten bytes are a pointer of seven and others.
+      const smuggler = join(offer, [5, 0x80], u16(1, 1), hidden);
+      expect(through(rules, [smuggler])).toEqual(join(offer, [5, 0], u16(1, 1), hidden));
+    });
+  },
+);
+
+describe('where something is kept back', () => {
   it('extended clipboard messages are not for a VM that was not offered the extension', () => {
     const ask = message.extendedCutText(request | textFormat);
     expect(through({ viewOnly: false, clipboard: 'to_vm' }, [ask])).toHaveLength(0);
@@ -284,7 +346,8 @@ describe("where the server's messages are read as well", () => {
     const changed = join(message.setPixelFormat(), asked, message.setPixelFormat(other));
     expect(() => through(rules, [changed])).toThrow('the browser changed the pixel format in the middle');
     expect(() => through(rules, [join(asked, message.setPixelFormat())])).toThrow(RfbViolation);
-    expect(() => through({ ...rules, clipboard: 'from_vm' }, [changed])).not.toThrow();
+    expect(() => through({ ...rules, clipboard: 'from_vm' }, [changed])).toThrow(RfbViolation);
+    expect(() => through({ viewOnly: true, clipboard: 'from_vm' }, [changed])).not.toThrow();
   });
 
   it.each([
