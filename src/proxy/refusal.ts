@@ -3,7 +3,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { GatewayError } from '../errors.js';
-import { versionMessage } from '../rfb/version.js';
+import { interpretVersion, type RfbVersion, versionMessage } from '../rfb/version.js';
 import { type BrowserChannel, CloseCode } from './browser-channel.js';
 
 /** How long a refused peer may take to read why. */
@@ -77,7 +77,7 @@ export class RfbRefusal {
     if (this.told) return;
     this.told = true;
     clearTimeout(this.impatience);
-    this.browser.sendCopy(noSecurityTypes(this.answer.toString('latin1'), this.reason));
+    this.browser.sendCopy(noSecurityTypes(interpretVersion(this.answer), this.reason));
     this.browser.close(this.close.code, this.close.reason);
   }
 }
@@ -98,9 +98,9 @@ export function refuseInRfb(browser: BrowserChannel, reason: string, onClosed: (
 }
 
 /** In version 3.3 the server decides by a 32-bit number, later it offers a list: both say zero here. */
-function noSecurityTypes(version: string, reason: string): Buffer {
+function noSecurityTypes(version: RfbVersion | undefined, reason: string): Buffer {
   const text = Buffer.from(reason);
-  const none = Buffer.alloc(version === 'RFB 003.003\n' ? 4 : 1);
+  const none = Buffer.alloc(version === '3.3' ? 4 : 1);
   const length = Buffer.alloc(4);
   length.writeUInt32BE(text.length);
   return Buffer.concat([none, length, text]);

@@ -36,6 +36,7 @@ const rfbVersions: [version: string, typeBytes: number][] = [
   ['003.008', 1],
   ['003.007', 1],
   ['003.003', 4],
+  ['003.005', 4],
 ];
 
 /** The one log line with which a session ended. */

@@ -9,7 +9,9 @@ import type { SecurityOptions } from '../../src/rfb/security-options.ts';
 import { answerChallenge } from '../../src/rfb/vnc-response.ts';
 import { makePki, type Pki } from '../support/certificates.ts';
 import { atEnd } from '../support/lifetime.ts';
-import { playScript, reason, type Script, type Stage, u32 } from '../support/rfb-script.ts';
+import { u32 } from '../support/rfb-messages.ts';
+import { askNothing, beginVencrypt, greet, offer, vencrypt } from '../support/rfb-scenes.ts';
+import { playScript, reason, type Script, type Stage } from '../support/rfb-script.ts';
 import { dial, listen } from '../support/rfb-viewer.ts';
 import type { VncTarget } from '../support/vnc-target.ts';
 import { waitFor, within } from '../support/wait.ts';
@@ -45,25 +47,6 @@ async function failure(target: VncTarget, asked: Partial<SecurityOptions> = {}):
   return error;
 }
 
-const greet = async ({ send, read }: Stage, version = '003.008') => {
-  send(`RFB ${version}\n`);
-  await read(12);
-};
-
-/** Up to the consent to VeNCrypt's only type. */
-const vencrypt = async (stage: Stage, type: number, consent = 1) => {
-  const { send, read } = stage;
-  await greet(stage);
-  send([1, 19]);
-  await read(1);
-  send([0, 2]);
-  await read(2);
-  send([0, 1]);
-  send(u32(type));
-  await read(4);
-  send([consent]);
-};
-
 const vncAuth = async ({ send, read }: Stage) => {
   send(challenge);
   const answer = await read(16);
@@ -93,25 +76,14 @@ const good: Record<string, Script> = {
     stage.send([2, 5, 1]);
     await stage.read(1);
   },
-  'RFB 3.8 without a password': async (stage) => {
-    await greet(stage);
-    stage.send([1, 1]);
-    await stage.read(1);
-    stage.send(u32(0));
-  },
+  'RFB 3.8 without a password': askNothing,
   'RFB 3.8 with a password': async (stage) => {
-    await greet(stage);
-    stage.send([3, 1, 16, 2]);
-    await stage.read(1);
+    await offer(stage, 1, 16, 2);
     await vncAuth(stage);
   },
   'VeNCrypt without TLS': async (stage) => {
     const { send, read } = stage;
-    await greet(stage);
-    send([2, 19, 1]);
-    await read(1);
-    send([0, 2]);
-    await read(2);
+    await beginVencrypt(stage, 1);
     send([0, 3]);
     for (const type of [256, 2, 1]) send(u32(type));
     await read(4);
@@ -157,9 +129,7 @@ describe('a target that does everything right', () => {
     [
       'RFB 3.8',
       async (stage) => {
-        await greet(stage);
-        stage.send([1, 1]);
-        await stage.read(1);
+        await offer(stage, 1);
         stage.send(Buffer.concat([u32(0), serverInit]));
       },
     ],
@@ -299,9 +269,7 @@ const hostile: Hostile[] = [
   {
     what: 'gives a reason of nothing',
     script: async (stage) => {
-      await greet(stage);
-      stage.send([1, 1]);
-      await stage.read(1);
+      await offer(stage, 1);
       stage.send(u32(1));
       stage.send(u32(0));
     },
@@ -311,9 +279,7 @@ const hostile: Hostile[] = [
   {
     what: 'refuses the password',
     script: async (stage) => {
-      await greet(stage);
-      stage.send([1, 2]);
-      await stage.read(1);
+      await offer(stage, 2);
       stage.send(challenge);
       await stage.read(16);
       stage.send(u32(2));
@@ -325,9 +291,7 @@ const hostile: Hostile[] = [
   {
     what: 'gives a nonsense result',
     script: async (stage) => {
-      await greet(stage);
-      stage.send([1, 1]);
-      await stage.read(1);
+      await offer(stage, 1);
       stage.send(u32(0x52464220));
     },
     told: 'the target sent the security result 1380336160, which RFB does not know',
@@ -343,9 +307,7 @@ const hostile: Hostile[] = [
   {
     what: 'speaks an old VeNCrypt',
     script: async (stage) => {
-      await greet(stage);
-      stage.send([1, 19]);
-      await stage.read(1);
+      await offer(stage, 19);
       stage.send([0, 1]);
     },
     told: 'the target speaks a VeNCrypt that is older than 0.2',
@@ -353,11 +315,7 @@ const hostile: Hostile[] = [
   {
     what: 'refuses the VeNCrypt that it has named',
     script: async (stage) => {
-      await greet(stage);
-      stage.send([1, 19]);
-      await stage.read(1);
-      stage.send([0, 2]);
-      await stage.read(2);
+      await beginVencrypt(stage);
       stage.send([255]);
     },
     told: 'the target does not speak VeNCrypt 0.2',
@@ -365,11 +323,7 @@ const hostile: Hostile[] = [
   {
     what: 'offers VeNCrypt without a type',
     script: async (stage) => {
-      await greet(stage);
-      stage.send([1, 19]);
-      await stage.read(1);
-      stage.send([0, 2]);
-      await stage.read(2);
+      await beginVencrypt(stage);
       stage.send([0, 0]);
     },
     told: 'the target speaks VeNCrypt and offers no type of it',
@@ -377,11 +331,7 @@ const hostile: Hostile[] = [
   {
     what: 'wants the password in clear',
     script: async (stage) => {
-      await greet(stage);
-      stage.send([1, 19]);
-      await stage.read(1);
-      stage.send([0, 2]);
-      await stage.read(2);
+      await beginVencrypt(stage);
       stage.send([0, 1]);
       stage.send(u32(256));
     },

@@ -8,7 +8,9 @@ import { HEAD_ROOM } from '../../src/transport/read-memory.ts';
 import type { TargetConnection } from '../../src/transport/transport.ts';
 import { makePki, type Pki } from '../support/certificates.ts';
 import { atEnd } from '../support/lifetime.ts';
-import { playScript, type Stage, u32 } from '../support/rfb-script.ts';
+import { u32 } from '../support/rfb-messages.ts';
+import { askNothing, vencrypt } from '../support/rfb-scenes.ts';
+import { playScript, type Stage } from '../support/rfb-script.ts';
 import { dial, type Listener, listen } from '../support/rfb-viewer.ts';
 import { floodBytes, startVncTarget } from '../support/vnc-target.ts';
 import { waitFor, within } from '../support/wait.ts';
@@ -32,21 +34,12 @@ interface Secured {
 async function secured(kind: 'open' | 'x509'): Promise<Secured> {
   let stage: Stage | undefined;
   const target = await playScript(async (own) => {
-    const { send, read } = own;
-    send('RFB 003.008\n');
-    await read(12);
-    send([1, kind === 'open' ? 1 : 19]);
-    await read(1);
-    if (kind === 'x509') {
-      send([0, 2]);
-      await read(2);
-      send([0, 1]);
-      send(u32(260));
-      await read(4);
-      send([1]);
+    if (kind === 'open') await askNothing(own);
+    else {
+      await vencrypt(own, 260);
       own.beginTls({ cert: readFileSync(pki.server.cert), key: readFileSync(pki.server.key) });
+      own.send(u32(0));
     }
-    send(u32(0));
     stage = own;
   });
   const options = {

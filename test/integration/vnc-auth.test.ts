@@ -16,7 +16,8 @@ import { freePort } from '../support/ports.ts';
 import { startQemu } from '../support/qemu.ts';
 import { startX509Qemu } from '../support/rfb-peers.ts';
 import { toldInRfb } from '../support/rfb-refusal.ts';
-import { playScript, reason, type Stage } from '../support/rfb-script.ts';
+import { askNothing, greet } from '../support/rfb-scenes.ts';
+import { playScript, reason } from '../support/rfb-script.ts';
 import { listen, type Screen, viewScreen } from '../support/rfb-viewer.ts';
 import { runMain, type Service, startService } from '../support/service.ts';
 import { makeKey, startSshd, writeKnownHosts } from '../support/sshd.ts';
@@ -243,8 +244,7 @@ describe.each([1, 2])('with workers: %i', (workers) => {
   it('the words of a target that refuses are told in RFB to a browser, cleaned and whole, and no more than that', async () => {
     const said = `\u202eno\r\n\u0007${'x'.repeat(400)}`;
     const target = await playScript(async (stage) => {
-      stage.send('RFB 003.008\n');
-      await stage.read(12);
+      await greet(stage);
       stage.send(Buffer.concat([Buffer.from([0]), reason(said)]));
     });
     const service = await startWith([], workers);
@@ -290,15 +290,6 @@ it('a start with rules that are wrong ends with 2 and tells all that is wrong', 
     }
   }
 });
-
-/** A VNC server without any security, up to ClientInit. */
-async function askNothing(stage: Stage): Promise<void> {
-  stage.send('RFB 003.008\n');
-  await stage.read(12);
-  stage.send([1, 1]);
-  await stage.read(1);
-  stage.send([0, 0, 0, 0]);
-}
 
 /** ClientCutText (6) or ServerCutText (3). */
 function cutText(type: number, text: string): Buffer {

@@ -3,6 +3,7 @@
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { createSecureContext, type SecureContextOptions, TLSSocket } from 'node:tls';
+import { u32 } from './rfb-messages.ts';
 import { type Behaviour, startVncTarget, type VncTarget } from './vnc-target.ts';
 
 export interface Stage {
@@ -123,13 +124,6 @@ class Wire extends Duplex {
     this.below.destroy();
     done(error);
   }
-}
-
-/** A number as RFB sends it. */
-export function u32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(value);
-  return bytes;
 }
 
 /** A reason: its length and its text. */

@@ -16,6 +16,7 @@ import {
   ENCODINGS_MAX,
   readClientMessage,
 } from '../../src/demo/rfb-messages.ts';
+import { u16, u32 } from '../support/rfb-messages.ts';
 
 const updateRequest = bytes(3, 1, u16(10), u16(20), u16(30), u16(40));
 const keyPress = bytes(4, 1, 0, 0, u32(0xff0d));
@@ -177,18 +178,6 @@ function cutText(length: number, text: string): Buffer {
 
 function bytes(...parts: (number | Buffer)[]): Buffer {
   return Buffer.concat(parts.map((part) => (typeof part === 'number' ? Buffer.from([part]) : part)));
-}
-
-function u16(value: number): Buffer {
-  const buffer = Buffer.alloc(2);
-  buffer.writeUInt16BE(value);
-  return buffer;
-}
-
-function u32(value: number): Buffer {
-  const buffer = Buffer.alloc(4);
-  buffer.writeUInt32BE(value);
-  return buffer;
 }
 
 function withByte(buffer: Buffer, at: number, value: number): Buffer {
