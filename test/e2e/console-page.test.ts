@@ -5,12 +5,13 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Browser, Page } from 'playwright-core';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { openBrowser, openTab, type Tab, waitForPixel } from '../support/chromium.ts';
+import { openBrowser, waitForPixel } from '../support/chromium.ts';
+import { inState, linkTo, openLink, pointAtTerminal, startWithPage } from '../support/console-page.ts';
 import { atEnd } from '../support/lifetime.ts';
 import { startNginx } from '../support/nginx.ts';
 import { startTestOned, type TestOned } from '../support/oned.ts';
 import { freePort } from '../support/ports.ts';
-import { type Flags, type Service, startService } from '../support/service.ts';
+import type { Flags, Service } from '../support/service.ts';
 import { startTigervnc, type Tigervnc } from '../support/tigervnc.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -37,34 +38,12 @@ beforeAll(async () => {
   oned.runVm(deadVm, { host: '127.0.0.1', port: await freePort() });
 });
 
-async function startConsoles(flags: Flags = {}, oneLocation?: string): Promise<Service> {
-  const port = flags['vnc_proxy_port'] ?? (await freePort());
-  const publicUrl = `http://127.0.0.1:${port}`;
-  const all = { vnc_proxy_port: port, public_url: publicUrl, ...flags };
-  return startService({ oned, flags: all, ...(oneLocation === undefined ? {} : { oneLocation }) });
-}
+const startConsoles = (flags: Flags = {}, oneLocation?: string): Promise<Service> =>
+  startWithPage({ oned, flags, ...(oneLocation === undefined ? {} : { oneLocation }) });
 
-async function linkTo(service: Service, vmId: number): Promise<string> {
-  const [ok, url] = await service.call('one.vm.vncurl', ['oneadmin:oneadmin', vmId]);
-  expect([ok, typeof url]).toEqual([true, 'string']);
-  return String(url);
-}
-
-const inState = (page: Page, state: string) => page.waitForSelector(`body[data-state="${state}"]`);
 const titled = (page: Page, text: string) => page.waitForSelector(`#card-title:text-is("${text}")`);
 const screenHasFocus = (page: Page) =>
   page.evaluate(`document.activeElement.matches('#screen canvas')`) as Promise<boolean>;
-
-async function openConsole(url: string, options: Parameters<typeof openTab>[1] = {}): Promise<Tab> {
-  const tab = await openTab(browser, options);
-  await tab.page.goto(url);
-  return tab;
-}
-
-/** Focus follows the pointer in a bare X server, and the terminal is at its top left. */
-async function pointAtTerminal(page: Page): Promise<void> {
-  await page.locator('#screen canvas').hover({ position: { x: 60, y: 60 } });
-}
 
 async function typed(page: Page, type: () => Promise<void>, expected: string): Promise<void> {
   await pointAtTerminal(page);
@@ -78,7 +57,7 @@ describe('the console page', () => {
     const service = await startConsoles();
     const url = await linkTo(service, plainVm);
     const token = /#token=([^&]+)/.exec(url)?.[1] ?? '';
-    const { page, errors, violations, requests } = await openConsole(url);
+    const { page, errors, violations, requests } = await openLink(browser, url);
     await inState(page, 'connected');
     await waitForPixel(page, blue);
     expect(page.url()).toBe(`${new URL(url).origin}/console/`);
@@ -98,7 +77,7 @@ describe('the console page', () => {
 
   it('types a text, sends the keys that a browser keeps, and nothing at all in view only', async () => {
     const service = await startConsoles();
-    const { page, errors, violations } = await openConsole(await linkTo(service, plainVm));
+    const { page, errors, violations } = await openLink(browser, await linkTo(service, plainVm));
     await inState(page, 'connected');
     const paste = async () => {
       await page.click('#paste');
@@ -132,7 +111,7 @@ describe('the console page', () => {
 
   it('can be used without a mouse: Ctrl+Alt+Shift goes to the toolbar and back, and types nothing', async () => {
     const service = await startConsoles();
-    const { page } = await openConsole(await linkTo(service, plainVm));
+    const { page } = await openLink(browser, await linkTo(service, plainVm));
     await inState(page, 'connected');
     const focused = () => page.evaluate('document.activeElement.id');
     const shortcut = async () => {
@@ -161,14 +140,14 @@ describe('the console page', () => {
   it('asks for a password only when the server wants one and none came, and again after a wrong one', async () => {
     const service = await startConsoles();
     const url = await linkTo(service, passwordVm);
-    const { page, requests, errors } = await openConsole(url);
+    const { page, requests, errors } = await openLink(browser, url);
     await inState(page, 'connected');
     await waitForPixel(page, green);
     expect(requests.filter((request) => request.includes(encodeURIComponent(password)))).toEqual([]);
     expect(errors).toEqual([]);
 
     const bare = (await linkTo(service, passwordVm)).replace(/&password=.*/, '');
-    const asked = await openConsole(bare);
+    const asked = await openLink(browser, bare);
     await titled(asked.page, 'Password needed');
     await asked.page.keyboard.type('wrong');
     await asked.page.keyboard.press('Enter');
@@ -184,7 +163,7 @@ describe('the console page', () => {
   it('tells a refusal in the words of the service, with the reference of its log', async () => {
     const service = await startConsoles();
     const url = await linkTo(service, plainVm);
-    const { page } = await openConsole(url.replace(/#token=.{8}/, '#token=00000000'));
+    const { page } = await openLink(browser, url.replace(/#token=.{8}/, '#token=00000000'));
     await titled(page, 'The console cannot be opened');
     const detail = (await page.textContent('#card-detail')) ?? '';
     expect(detail).toMatch(/^This console link is not valid any more \(ref [0-9A-Z]{6}\)$/);
@@ -196,7 +175,7 @@ describe('the console page', () => {
 
   it('says so when the machine does not answer', async () => {
     const service = await startConsoles();
-    const { page } = await openConsole(await linkTo(service, deadVm));
+    const { page } = await openLink(browser, await linkTo(service, deadVm));
     await titled(page, 'The machine’s console does not answer');
     expect(await page.textContent('#card-detail')).toBe('Failed to connect to downstream server · code 1011');
     expect(await page.textContent('#card-actions')).toBe('Reconnect');
@@ -206,7 +185,7 @@ describe('the console page', () => {
     const service = await startConsoles();
     const mortal = await startTigervnc({ colour: blue });
     oned.runVm(10, mortal);
-    const { page } = await openConsole(await linkTo(service, 10));
+    const { page } = await openLink(browser, await linkTo(service, 10));
     await waitForPixel(page, blue);
     await mortal.stop();
     await titled(page, 'The console has ended');
@@ -219,7 +198,7 @@ describe('the console page', () => {
   it('comes back by itself after a restart of the service', async () => {
     const flags = { port: await freePort(), vnc_proxy_port: await freePort() };
     const service = await startConsoles(flags);
-    const { page } = await openConsole(await linkTo(service, plainVm));
+    const { page } = await openLink(browser, await linkTo(service, plainVm));
     await waitForPixel(page, blue);
     await service.stop();
     await page.waitForSelector('#card-text:text("Next try in")');
@@ -230,7 +209,7 @@ describe('the console page', () => {
 
   it('opens another console when the fragment changes, and has no link after a reload', async () => {
     const service = await startConsoles();
-    const { page } = await openConsole(`${service.proxyUrl.replace('ws', 'http')}/console/`);
+    const { page } = await openLink(browser, `${service.proxyUrl.replace('ws', 'http')}/console/`);
     await titled(page, 'No console chosen');
     for (const [vmId, colour] of [
       [plainVm, blue],
@@ -257,7 +236,7 @@ describe('the console page', () => {
     const service = await startConsoles({ vnc_proxy_port: back, public_url: publicUrl });
     const url = await linkTo(service, plainVm);
     // The address without its slash is sent on, fragment and all.
-    const { page, requests } = await openConsole(url.replace('/console/#', '/console#'));
+    const { page, requests } = await openLink(browser, url.replace('/console/#', '/console#'));
     await waitForPixel(page, blue);
     expect(page.url()).toBe(`${publicUrl}/console/`);
     expect(requests).toContain(`ws://127.0.0.1:${front}/one/vnc/websockify`);
@@ -276,13 +255,14 @@ describe('the console page', () => {
 
     const allowing = await startConsoles({ allowed_origins: portalOrigin });
     const link = encodeURIComponent((await linkTo(allowing, plainVm)).replaceAll('&', '&amp;'));
-    const embedded = await openConsole(`${portalOrigin}/?${link}`);
+    const embedded = await openLink(browser, `${portalOrigin}/?${link}`);
     const frame = await waitFor(() => embedded.page.frames()[1], { what: 'the frame' });
     await waitForPixel(frame, blue);
     expect(embedded.violations).toEqual([]);
 
     const strict = await startConsoles();
-    const refused = await openConsole(
+    const refused = await openLink(
+      browser,
       `${portalOrigin}/?${encodeURIComponent(await linkTo(strict, plainVm))}`,
     );
     await waitFor(() => refused.errors.some((error) => error.includes('frame-ancestors')), {
@@ -294,7 +274,7 @@ describe('the console page', () => {
   it('works on a phone: all in view, large enough to touch, with its own keyboard', async () => {
     const service = await startConsoles();
     const phone = { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true };
-    const { page, errors } = await openConsole(await linkTo(service, plainVm), phone);
+    const { page, errors } = await openLink(browser, await linkTo(service, plainVm), phone);
     await inState(page, 'connected');
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(360);
     const sizes = async (selector: string) => {

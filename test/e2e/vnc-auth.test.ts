@@ -4,10 +4,11 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { openBrowser, openTab, type Tab, waitForPixel } from '../support/chromium.ts';
+import { openBrowser, openTab, waitForPixel } from '../support/chromium.ts';
+import { inState, linkTo, openLink, startWithPage, typeIntoTerminal } from '../support/console-page.ts';
 import { startTestOned, type TestOned } from '../support/oned.ts';
 import { freePort } from '../support/ports.ts';
-import { type Flags, type Service, startService } from '../support/service.ts';
+import type { Flags, Service } from '../support/service.ts';
 import { startTigervnc, type Tigervnc } from '../support/tigervnc.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -34,43 +35,8 @@ beforeAll(async () => {
   oned.runVm(deadVm, { host: '127.0.0.1', port: await freePort() }, { PASSWD: password });
 });
 
-async function startProxy(flags: Flags = {}): Promise<Service> {
-  const port = await freePort();
-  const own = { vnc_proxy_port: port, public_url: `http://127.0.0.1:${port}`, vnc_auth: 'proxy' };
-  return startService({ oned, flags: { ...own, debug_level: 3, ...flags } });
-}
-
-async function linkTo(
-  service: Service,
-  vmId: number,
-  options: Record<string, boolean> = {},
-): Promise<string> {
-  const [ok, url] = await service.call('one.vm.vncurl', ['oneadmin:oneadmin', vmId, options]);
-  expect([ok, typeof url]).toEqual([true, 'string']);
-  return String(url);
-}
-
-/** A page, with the bytes of all WebSocket messages both ways and the bodies of all answers. */
-async function openConsole(url: string): Promise<Tab & { traffic(): Buffer }> {
-  const tab = await openTab(browser);
-  const frames: Buffer[] = [];
-  const keep = ({ payload }: { payload: string | Buffer }) => {
-    frames.push(Buffer.from(payload));
-  };
-  tab.page.on('websocket', (socket) => {
-    socket.on('framesent', keep);
-    socket.on('framereceived', keep);
-  });
-  tab.page.on('response', (response) => {
-    response.body().then(
-      (body) => keep({ payload: body }),
-      () => undefined,
-    );
-  });
-  tab.page.on('request', (request) => keep({ payload: JSON.stringify(request.headers()) }));
-  await tab.page.goto(url);
-  return { ...tab, traffic: () => Buffer.concat(frames) };
-}
+const startProxy = (flags: Flags = {}): Promise<Service> =>
+  startWithPage({ oned, flags: { vnc_auth: 'proxy', debug_level: 3, ...flags } });
 
 /** What the RFB class of noVNC 1.7 tells whoever uses it, up to its end. */
 function eventsOfNoVnc(page: Page, url: string): Promise<[name: string, detail: unknown][]> {
@@ -83,15 +49,6 @@ function eventsOfNoVnc(page: Page, url: string): Promise<[name: string, detail: 
       });
     }
   }))`);
-}
-
-const connected = (page: Page) => page.waitForSelector('body[data-state="connected"]');
-
-/** Focus follows the pointer in a bare X server, and the terminal is at its top left. */
-async function type(page: Page, text: string): Promise<void> {
-  await page.locator('#screen canvas').hover({ position: { x: 60, y: 60 } });
-  await page.locator('#screen canvas').focus();
-  await page.keyboard.type(text);
 }
 
 function filesBelow(folder: string): string[] {
@@ -112,20 +69,20 @@ describe.each([1, 2])('with workers: %i', (workers) => {
     const url = await linkTo(service, vm);
     expect(url).toMatch(/\/console\/#token=[^&]+$/);
 
-    const { page, errors, violations, requests, traffic } = await openConsole(url);
-    await connected(page);
+    const { page, errors, violations, requests, network } = await openLink(browser, url);
+    await inState(page, 'connected');
     await waitForPixel(page, colour);
     const before = vnc.keys().length;
-    await type(page, 'Hello World 42!');
+    await typeIntoTerminal(page, 'Hello World 42!');
     await waitFor(() => vnc.keys().slice(before) === 'Hello World 42!', { what: 'the keys in the X client' });
     expect([errors, violations]).toEqual([[], []]);
 
     // It has seen the handshake, so it would have seen a password in it.
-    expect(traffic().includes('RFB 003.008\n')).toBe(true);
+    expect(network.received().includes('RFB 003.008\n')).toBe(true);
     const files = filesBelow(join(service.oneLocation, 'var'));
     expect(files.length).toBeGreaterThan(0);
     const places = {
-      traffic: traffic().toString('latin1'),
+      network: network.all(),
       requests: requests.join('\n'),
       address: page.url(),
       page: await page.content(),
@@ -141,26 +98,26 @@ describe.each([1, 2])('with workers: %i', (workers) => {
 
   it('view_only: the picture comes, and nothing that is typed arrives', async () => {
     const service = await startProxy({ workers });
-    const looking = await openConsole(await linkTo(service, vm, { view_only: true }));
-    await connected(looking.page);
+    const looking = await openLink(browser, await linkTo(service, vm, { view_only: true }));
+    await inState(looking.page, 'connected');
     await waitForPixel(looking.page, colour);
     const before = vnc.keys().length;
-    await type(looking.page, 'nothing of this');
+    await typeIntoTerminal(looking.page, 'nothing of this');
     // What is painted now comes after all that was typed.
     await vnc.paint('#118844');
     await waitForPixel(looking.page, '#118844');
     await vnc.paint(colour);
-    const acting = await openConsole(await linkTo(service, vm));
-    await connected(acting.page);
+    const acting = await openLink(browser, await linkTo(service, vm));
+    await inState(acting.page, 'connected');
     await waitForPixel(acting.page, colour);
-    await type(acting.page, '!');
+    await typeIntoTerminal(acting.page, '!');
     await waitFor(() => vnc.keys().length > before, { what: 'a key of somebody who may type' });
     expect(vnc.keys().slice(before)).toBe('!');
   });
 
   it('a password that the VM does not have ends the console, in words for the person', async () => {
     const service = await startProxy({ workers });
-    const { page } = await openConsole(await linkTo(service, wrongVm));
+    const { page } = await openLink(browser, await linkTo(service, wrongVm));
     await page.waitForSelector('#card-title:text-is("The console cannot be opened")');
     expect(await page.textContent('#card-detail')).toMatch(
       /^the target refused the VNC password: [^·]*fail[^·]* · code 1011$/,

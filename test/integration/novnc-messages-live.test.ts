@@ -6,14 +6,13 @@ import { gzipSync } from 'node:zlib';
 import type { Browser, Page } from 'playwright-core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { FilterRules } from '../../src/rfb/client-rules.ts';
-import { runWell, startChild } from '../support/child.ts';
 import { openBrowser, waitForPixel } from '../support/chromium.ts';
+import { type Desk, startDesk } from '../support/desk.ts';
 import { startEagerVnc } from '../support/eager-vnc.ts';
 import { type Counts, countMessages } from '../support/novnc-messages.ts';
 import { type Viewed, viewWithNoVnc } from '../support/novnc-relay.ts';
 import { startQemu } from '../support/qemu.ts';
 import { message, notify, request, textFormat, u32 } from '../support/rfb-messages.ts';
-import { startTigervnc, type Tigervnc } from '../support/tigervnc.ts';
 import { waitFor } from '../support/wait.ts';
 
 let browser: Browser;
@@ -22,42 +21,7 @@ beforeAll(async () => {
   browser = await openBrowser();
 });
 
-/** The text that stands in a window of the VM, where a double click copies it. */
-const vmText = 'FromTheVm';
-
-interface Desk {
-  vnc: Tigervnc;
-  /** Copies the text inside of the VM. */
-  copy(): Promise<void>;
-  /** Pastes inside of the VM into the terminal that records. */
-  paste(): Promise<void>;
-  point(): Promise<void>;
-}
-
-async function startDesk(): Promise<Desk> {
-  const vnc = await startTigervnc({ colour: '#102030', keyboard: true });
-  const env = { DISPLAY: vnc.display };
-  await startChild(
-    'xterm',
-    ['-geometry', '20x3+0+400', '-e', 'sh', '-c', `printf ${vmText}; exec sleep 3600`],
-    {
-      env,
-    },
-  );
-  const xdotool = async (...args: string[]) => void (await runWell('xdotool', args, { env }));
-  await waitFor(
-    async () => (await runWell('xdotool', ['search', '--class', 'xterm'], { env })).trim().includes('\n'),
-    {
-      what: 'both terminals',
-    },
-  );
-  return {
-    vnc,
-    copy: () => xdotool('mousemove', '25', '408', 'click', '--repeat', '2', '--delay', '30', '1'),
-    paste: () => xdotool('mousemove', '60', '60', 'click', '2'),
-    point: () => xdotool('mousemove', '60', '60'),
-  };
-}
+const colour = '#102030';
 
 async function pasteFromBrowser({ page }: Viewed, text: string): Promise<void> {
   await page.evaluate(`globalThis.rfb.clipboardPasteFrom(${JSON.stringify(text)})`);
@@ -129,7 +93,7 @@ describe('with nothing between, or a filter that keeps nothing back', () => {
   ];
 
   test.each(everything)('TigerVNC gets all that noVNC sends (%s)', async (_what, rules) => {
-    const desk = await startDesk();
+    const desk = await startDesk({ colour });
     const viewed = await viewWithNoVnc(browser, desk.vnc, rules);
     await showColour(viewed, desk, '#3366cc');
     await useHands(viewed.page);
@@ -144,7 +108,9 @@ describe('with nothing between, or a filter that keeps nothing back', () => {
       { what: 'the text to be asked for' },
     );
     await desk.copy();
-    await waitFor(async () => (await viewed.clipboards()).includes(vmText), { what: 'the text of the VM' });
+    await waitFor(async () => (await viewed.clipboards()).includes(desk.text), {
+      what: 'the text of the VM',
+    });
     await resize(viewed);
     await called(viewed, 'setDesktopSize');
     expect(viewed.passed().equals(viewed.sent())).toBe(true);
@@ -228,7 +194,7 @@ describe('under rules', () => {
   });
 
   test('a viewer sees the screen and does nothing to it', async () => {
-    const desk = await startDesk();
+    const desk = await startDesk({ colour });
     const viewed = await viewWithNoVnc(browser, desk.vnc, { viewOnly: true, clipboard: 'both' });
     await showColour(viewed, desk, '#3366cc');
     await desk.point();
@@ -238,42 +204,48 @@ describe('under rules', () => {
     await called(viewed, 'pointerEvent', 10);
     await showColour(viewed, desk, '#cc6633');
     await desk.copy();
-    await waitFor(async () => (await viewed.clipboards()).includes(vmText), { what: 'the text of the VM' });
+    await waitFor(async () => (await viewed.clipboards()).includes(desk.text), {
+      what: 'the text of the VM',
+    });
     await desk.paste();
-    await waitFor(() => desk.vnc.keys() === vmText, { what: "the VM's own text and nothing else" });
+    await waitFor(() => desk.vnc.keys() === desk.text, { what: "the VM's own text and nothing else" });
     expect(viewed.violation()).toBeUndefined();
     expect(viewed.passed().length).toBeLessThan(viewed.sent().length);
   });
 
   test('from_vm: text leaves the VM and none gets in', async () => {
-    const desk = await startDesk();
+    const desk = await startDesk({ colour });
     const viewed = await viewWithNoVnc(browser, desk.vnc, { viewOnly: false, clipboard: 'from_vm' });
     await showColour(viewed, desk, '#3366cc');
     await desk.copy();
-    await waitFor(async () => (await viewed.clipboards()).includes(vmText), { what: 'the text of the VM' });
+    await waitFor(async () => (await viewed.clipboards()).includes(desk.text), {
+      what: 'the text of the VM',
+    });
     await pasteFromBrowser(viewed, 'from the browser');
     await called(viewed, 'extendedClipboardNotify');
     await typeIntoTerminal(viewed, desk, 'x');
     await desk.paste();
-    await waitFor(() => desk.vnc.keys() === `x${vmText}`, { what: "the VM's own text" });
+    await waitFor(() => desk.vnc.keys() === `x${desk.text}`, { what: "the VM's own text" });
     expect(viewed.violation()).toBeUndefined();
   });
 
   test.each(['to_vm', 'off'] as const)(
     '%s: no text leaves the VM, and the picture goes on',
     async (clipboard) => {
-      const desk = await startDesk();
+      const desk = await startDesk({ colour });
       const viewed = await viewWithNoVnc(browser, desk.vnc, { viewOnly: false, clipboard });
       await showColour(viewed, desk, '#3366cc');
       await desk.copy();
-      await waitFor(() => viewed.received().includes(vmText), { what: 'the text between server and filter' });
+      await waitFor(() => viewed.received().includes(desk.text), {
+        what: 'the text between server and filter',
+      });
       await showColour(viewed, desk, '#cc6633');
       expect(await viewed.clipboards()).toEqual([]);
       await pasteFromBrowser(viewed, 'FromTheBrowser');
       await called(viewed, 'clientCutText');
       await typeIntoTerminal(viewed, desk, 'x');
       await desk.paste();
-      const expected = clipboard === 'to_vm' ? 'xFromTheBrowser' : `x${vmText}`;
+      const expected = clipboard === 'to_vm' ? 'xFromTheBrowser' : `x${desk.text}`;
       await waitFor(() => desk.vnc.keys() === expected, { what: `${expected} in the terminal` });
       await showColour(viewed, desk, '#118844');
       expect(viewed.violation()).toBeUndefined();

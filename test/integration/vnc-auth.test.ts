@@ -20,10 +20,10 @@ import { askNothing, greet } from '../support/rfb-scenes.ts';
 import { playScript, reason } from '../support/rfb-script.ts';
 import { listen, type Screen, viewScreen } from '../support/rfb-viewer.ts';
 import { runMain, type Service, startService } from '../support/service.ts';
-import { makeKey, startSshd, writeKnownHosts } from '../support/sshd.ts';
-import { startStunnel } from '../support/stunnel.ts';
+import { makeKey, writeKnownHosts } from '../support/sshd.ts';
 import { startTigervnc, type Tigervnc } from '../support/tigervnc.ts';
 import { waitFor } from '../support/wait.ts';
+import { configOf, type Rule, sshWay, tlsMembers, tlsWay } from '../support/ways.ts';
 import { type ConsoleClient, openConsole } from '../support/ws-client.ts';
 
 const colour = '#3366cc';
@@ -38,24 +38,12 @@ beforeAll(async () => {
   [oned, vnc, pki] = await Promise.all([startTestOned(), startTigervnc({ colour, password }), makePki()]);
 });
 
-/** A map of settings, as a rule. */
-type Rule = Record<string, unknown>;
-
 let lastVmId = 0;
 /** A VM on a host of that name, whose console is there. */
 function runVm(host: string, port: number, secret = password): number {
   lastVmId++;
   oned.runVm(lastVmId, { host, port }, { PASSWD: secret });
   return lastVmId;
-}
-
-/** As YAML: a list of maps, each a line of YAML's JSON. Keys are symbols, as OpenNebula writes them. */
-function configOf(rules: readonly Rule[], more = ''): string {
-  const items = rules.map((rule) => {
-    const lines = Object.entries(rule).map(([key, value]) => `:${key}: ${JSON.stringify(value)}`);
-    return `  - ${lines.join('\n    ')}\n`;
-  });
-  return `:vnc_auth: proxy\n:targets:\n${items.join('')}${more}`;
 }
 
 function startWith(rules: readonly Rule[], workers = 1): Promise<Service> {
@@ -132,23 +120,9 @@ async function refusal(service: Service, vmId: number) {
   return { code, told: reason, logged: String(line['reason']), relayed: client.data().length };
 }
 
-async function startSshWay(host: string) {
-  const key = await makeKey();
-  const sshd = await startSshd({ authorizedKeys: [key.publicKey] });
-  const knownHosts = writeKnownHosts(sshd.knownHosts(`[${host}]:${sshd.port}`));
-  const members = { user: sshd.user, port: sshd.port, key_file: key.file, known_hosts: knownHosts };
-  return { rule: { match: host, via: 'ssh', address: '127.0.0.1', ...members }, sshd };
-}
-
-async function tlsRule(host: string): Promise<Rule> {
-  const { port } = await startStunnel(pki, vnc.port);
-  const files = { ca_file: pki.ca.cert, cert_file: pki.client.cert, key_file: pki.client.key };
-  return { match: host, via: 'tls', address: '127.0.0.1', port, server_name: 'localhost', ...files };
-}
-
 describe.each([1, 2])('with workers: %i', (workers) => {
   it('every way of targets shows the screen of a server with a password to a browser that has none', async () => {
-    const ssh = await startSshWay('node-ssh');
+    const ssh = await sshWay('node-ssh');
     // Not a name that is too long for a socket.
     const folder = mkdtempSync('/tmp/vnctoken-');
     atEnd(() => rmSync(folder, { recursive: true, force: true }));
@@ -168,7 +142,7 @@ describe.each([1, 2])('with workers: %i', (workers) => {
     const service = await startWith(
       [
         ssh.rule,
-        await tlsRule('node-tls'),
+        await tlsWay('node-tls', pki, vnc.port),
         { match: 'node-unix', via: 'unix', path: join(folder, 'one-%i.sock') },
         { match: 'node-ws', via: 'ws', address: '127.0.0.1', port: shift },
         { match: '*', via: 'tcp', require: ['vnc', 'password'] },
@@ -186,14 +160,8 @@ describe.each([1, 2])('with workers: %i', (workers) => {
 
   it('X509Vnc of QEMU is taken where a rule requires x509, and a server with VncAuth alone is not', async () => {
     const qemu = await startX509Qemu(pki, { password, verifyPeer: true });
-    const vncTls = {
-      ca_file: pki.ca.cert,
-      cert_file: pki.client.cert,
-      key_file: pki.client.key,
-      server_name: 'localhost',
-    };
     const service = await startWith(
-      [{ match: 'node-*', address: '127.0.0.1', require: ['x509'], vnc_tls: vncTls }],
+      [{ match: 'node-*', address: '127.0.0.1', require: ['x509'], vnc_tls: tlsMembers(pki) }],
       workers,
     );
     expect(await look(service, runVm('node-x509', qemu.port))).toMatchObject({ name: 'QEMU' });
@@ -203,7 +171,7 @@ describe.each([1, 2])('with workers: %i', (workers) => {
   });
 
   it('a host key that has changed ends the console with 1011, and the log says so', async () => {
-    const { rule, sshd } = await startSshWay('node-ssh');
+    const { rule, sshd } = await sshWay('node-ssh');
     const other = await makeKey();
     const changed = writeKnownHosts([`[node-ssh]:${sshd.port} ${other.publicKey}`]);
     const service = await startWith([{ ...rule, known_hosts: changed }], workers);
@@ -217,7 +185,7 @@ describe.each([1, 2])('with workers: %i', (workers) => {
     const nobody = { match: 'node-tls', via: 'tcp', address: '127.0.0.1', port: await freePort() };
     const service = await startWith([nobody], workers);
     expect(await refusal(service, runVm('node-tls', 5999))).toMatchObject({ code: 1011 });
-    const good = await tlsRule('node-tls');
+    const good = await tlsWay('node-tls', pki, vnc.port);
     await reload(service, [good], 'configuration reloaded');
     expect(await look(service, runVm('node-tls', 5999))).toMatchObject(tigervnc);
 
