@@ -1,5 +1,5 @@
 // Xtigervnc as the VM's console: a real X screen of 640x480 with a known colour, and on request a terminal
-// which writes every key that arrives to a file.
+// which shows every key that arrives and writes it to a file.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Child, runWell, startChild } from './child.ts';
@@ -57,8 +57,8 @@ export async function startTigervnc(options: TigervncOptions = {}): Promise<Tige
   if (options.colour !== undefined) await paint(options.colour);
   const keysFile = join(folder, 'keys');
   if (options.keyboard) {
-    // Raw, so that every key is written at once and not only lines.
-    const record = ['sh', '-c', 'stty raw -echo; exec cat > "$1"', 'sh', keysFile];
+    // Raw, so that every key is shown and written at once and not only lines.
+    const record = ['sh', '-c', 'stty raw -echo; exec tee "$1"', 'sh', keysFile];
     await startChild('xterm', ['-geometry', '80x24+0+0', '-e', ...record], {
       env,
       ready: () => existsSync(keysFile),
