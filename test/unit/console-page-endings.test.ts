@@ -14,7 +14,7 @@ describe('the words for an ending', () => {
   it.each([
     [closed(1000, 'Target closed'), /ended/, /powered off/, 'Target closed · code 1000', true],
     [closed(1001), /restarting/, /back soon/, 'code 1001', true],
-    [closed(1002), /broken off/, /changed the data/, 'code 1002', true],
+    [closed(1002), /broken off/, /changed the data, or the machine/, 'code 1002', true],
     [closed(1003), /broken off/, /kind/, 'code 1003', true],
     [closed(1007), /broken off/, /changed the data/, 'code 1007', true],
     [closed(1009), /broken off/, /larger/, 'code 1009', true],

@@ -41,7 +41,8 @@ const byCode: Readonly<Record<number, Sentence>> = {
   ],
   1002: [
     'The connection was broken off',
-    'Something between you and the console service changed the data.',
+    'The console service got data that it does not understand. Something on the way may have changed the data, or ' +
+      'the machine’s console sends what the service does not know.',
     true,
   ],
   1003: ['The connection was broken off', 'The console service got data of a kind it does not take.', true],
