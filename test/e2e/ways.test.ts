@@ -9,6 +9,8 @@ import { inState, linkTo, openLink, startWithPage, typeIntoTerminal } from '../s
 import { type Desk, startDesk } from '../support/desk.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { startTestOned, type TestOned } from '../support/oned.ts';
+import { readScreendump } from '../support/qemu.ts';
+import { startAnonymousQemu } from '../support/rfb-peers.ts';
 import type { Flags, Service } from '../support/service.ts';
 import { waitFor } from '../support/wait.ts';
 import { configOf, type Rule, sshWay, tlsWay, wssWay, wsWay } from '../support/ways.ts';
@@ -107,6 +109,25 @@ describe('vnc_auth: pass', () => {
     const vncAuth = [...Buffer.from('RFB 003.008\n'), 1, 2];
     expect([...network.received().subarray(0, vncAuth.length)]).toEqual(vncAuth);
   });
+});
+
+it.each([
+  ['TLSNone', undefined],
+  ['TLSVnc', password],
+])("QEMU's monitor does what is typed where QEMU takes anonymous TLS alone: %s", async (_type, secret) => {
+  const qemu = await startAnonymousQemu(secret, []);
+  const vmId = ways.length + 1;
+  oned.runVm(vmId, qemu, { PASSWD: secret ?? '' });
+  const service = await startWithPage({
+    oned,
+    ownConfig: configOf([{ match: qemu.host, require: ['tls'] }]),
+  });
+  const { page, network } = await openLink(browser, await linkTo(service, vmId));
+  await inState(page, 'connected');
+  const file = join(temporaryFolder(), 'screen.ppm');
+  await typeIntoTerminal(page, `\nscreendump ${file}\n`);
+  await waitFor(() => readScreendump(file), { what: 'what was typed to be done' });
+  expect(spellings.filter((one) => network.all().includes(one))).toEqual([]);
 });
 
 describe("Debian's noVNC and the clipboard of the VM", () => {

@@ -14,7 +14,7 @@ import { atEnd } from '../support/lifetime.ts';
 import { startTestOned, type TestOned } from '../support/oned.ts';
 import { freePort } from '../support/ports.ts';
 import { startQemu } from '../support/qemu.ts';
-import { startX509Qemu } from '../support/rfb-peers.ts';
+import { startAnonymousQemu, startX509Qemu } from '../support/rfb-peers.ts';
 import { toldInRfb } from '../support/rfb-refusal.ts';
 import { askNothing, greet } from '../support/rfb-scenes.ts';
 import { playScript, reason } from '../support/rfb-script.ts';
@@ -169,6 +169,32 @@ describe.each([1, 2])('with workers: %i', (workers) => {
     expect(weak).toMatchObject({ code: 1011, relayed: 0 });
     expect(weak.logged).toMatch(/^target node-weak:\d+: .*x509/);
   });
+
+  it.each([
+    ['TLSNone', undefined],
+    ['TLSVnc', password],
+  ])(
+    '%s of QEMU, TLS without a certificate, is taken, but not where a rule requires x509',
+    async (type, secret) => {
+      const qemu = await startAnonymousQemu(secret);
+      const service = await startWith(
+        [
+          { match: 'node-tls', address: '127.0.0.1', require: ['tls'] },
+          { match: 'node-x509', address: '127.0.0.1', require: ['x509'] },
+        ],
+        workers,
+      );
+      const vmId = runVm('node-tls', qemu.port, secret ?? '');
+      expect(await look(service, vmId)).toMatchObject({ name: 'QEMU' });
+      const weak = await refusal(service, runVm('node-x509', qemu.port, secret ?? ''));
+      expect(weak).toMatchObject({
+        code: 1011,
+        relayed: 0,
+        told: `the target offers ${type}, but x509 is required`,
+      });
+      expect(service.child.stdout()).not.toContain(password);
+    },
+  );
 
   it('a host key that has changed ends the console with 1011, and the log says so', async () => {
     const { rule, sshd } = await sshWay('node-ssh');

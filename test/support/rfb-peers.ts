@@ -64,12 +64,15 @@ function insideOfOwnPam(
   return ['unshare', '-m', 'sh', '-c', 'mount --bind "$0" /etc/pam.d && exec "$@"', pam, ...command];
 }
 
-/** QEMU with anonymous TLS; with a password TLSVnc, else TLSNone. */
-export function startAnonymousQemu(password?: string): Promise<Qemu> {
+/**
+ * QEMU with anonymous TLS; with a password TLSVnc, else TLSNone.
+ * @param args with none, its screen is the monitor
+ */
+export function startAnonymousQemu(password?: string, args = ['-nodefaults']): Promise<Qemu> {
   return startQemu({
     ...(password === undefined ? {} : { password }),
     vnc: ',tls-creds=tls',
-    args: ['-nodefaults', '-object', `tls-creds-anon,id=tls,dir=${temporaryFolder()},endpoint=server`],
+    args: [...args, '-object', `tls-creds-anon,id=tls,dir=${temporaryFolder()},endpoint=server`],
   });
 }
 
