@@ -6,6 +6,7 @@ import type { Browser, Page } from 'playwright-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { openBrowser, openTab, waitForPixel } from '../support/chromium.ts';
 import { inState, linkTo, openLink, startWithPage, typeIntoTerminal } from '../support/console-page.ts';
+import { spellingsOf } from '../support/network-log.ts';
 import { startTestOned, type TestOned } from '../support/oned.ts';
 import { freePort } from '../support/ports.ts';
 import type { Flags, Service } from '../support/service.ts';
@@ -14,8 +15,6 @@ import { waitFor } from '../support/wait.ts';
 
 const colour = '#3366cc';
 const password = 'Qz7kPm4x';
-/** As it could stand in a log or a file. */
-const spellings = [password, Buffer.from(password).toString('base64'), Buffer.from(password).toString('hex')];
 const vm = 1;
 const wrongVm = 2;
 const deadVm = 3;
@@ -91,7 +90,9 @@ describe.each([1, 2])('with workers: %i', (workers) => {
       state: files.map((file) => readFileSync(file, 'latin1')).join('\n'),
       processes: readFileSync(`/proc/${service.child.pid}/cmdline`, 'latin1'),
     };
-    const found = Object.entries(places).filter(([, text]) => spellings.some((one) => text.includes(one)));
+    const found = Object.entries(places).filter(([, text]) =>
+      spellingsOf(password).some((one) => text.includes(one)),
+    );
     expect(found.map(([name]) => name)).toEqual([]);
     expect(filesBelow(service.tokenFolder)).toEqual([]);
   });

@@ -8,10 +8,13 @@ import { openBrowser, openTab, waitForPixel } from '../support/chromium.ts';
 import { inState, linkTo, openLink, startWithPage, typeIntoTerminal } from '../support/console-page.ts';
 import { type Desk, startDesk } from '../support/desk.ts';
 import { temporaryFolder } from '../support/folder.ts';
+import { spellingsOf } from '../support/network-log.ts';
 import { startTestOned, type TestOned } from '../support/oned.ts';
+import { freePort } from '../support/ports.ts';
 import { readScreendump } from '../support/qemu.ts';
 import { startAnonymousQemu } from '../support/rfb-peers.ts';
-import type { Flags, Service } from '../support/service.ts';
+import type { Flags, LogLine, Service } from '../support/service.ts';
+import { type Sshd, signalPid } from '../support/sshd.ts';
 import { waitFor } from '../support/wait.ts';
 import { configOf, type Rule, sshWay, tlsWay, wssWay, wsWay } from '../support/ways.ts';
 import { startWebsockify } from '../support/websockify.ts';
@@ -19,8 +22,6 @@ import { startWebsockify } from '../support/websockify.ts';
 const ways = ['tcp', 'tls', 'ssh', 'unix', 'ws', 'wss'] as const;
 const colour = '#3366cc';
 const password = 'Qz7kPm4x';
-/** As it could stand in a network log. */
-const spellings = [password, Buffer.from(password).toString('base64'), Buffer.from(password).toString('hex')];
 /** All that a US keyboard prints. */
 const printable = Array.from({ length: 95 }, (_, index) => String.fromCharCode(32 + index)).join('');
 
@@ -28,6 +29,7 @@ let browser: Browser;
 let oned: TestOned;
 let desk: Desk;
 let rules: readonly Rule[];
+let sshd: Sshd;
 
 type Way = (typeof ways)[number];
 
@@ -48,6 +50,7 @@ beforeAll(async () => {
     wsWay('node-ws', port),
     wssWay('node-wss', pki, port),
   ]);
+  sshd = ssh.sshd;
   rules = [
     { match: 'node-tcp', via: 'tcp', address: '127.0.0.1' },
     { match: 'node-unix', via: 'unix', path: join(folder, 'one-%i.sock') },
@@ -72,7 +75,7 @@ async function typeAll(service: Service, way: Way) {
   await waitFor(() => typed().endsWith('\r'), { what: 'the keys in the X client' });
   expect(typed()).toBe(`${printable}\r`);
   expect([errors, violations]).toEqual([[], []]);
-  return { network, found: spellings.filter((one) => network.all().includes(one)), url };
+  return { network, found: spellingsOf(password).filter((one) => network.all().includes(one)), url };
 }
 
 describe('vnc_auth: proxy', () => {
@@ -83,7 +86,7 @@ describe('vnc_auth: proxy', () => {
 
   it.each(ways)('by %s every key arrives, and the network log holds no password', async (way) => {
     const { network, found, url } = await typeAll(service, way);
-    expect(found).toEqual([]);
+    expect([found, network.all().includes(`node-${way}`)]).toEqual([[], false]);
     // It has the headers, one of which holds the token, and the handshake, in which there is no security at all.
     const token = /#token=([^&]+)$/.exec(url)?.[1] ?? 'none';
     expect(network.all()).toContain(`vnctoken.${token}`);
@@ -94,6 +97,44 @@ describe('vnc_auth: proxy', () => {
     const sent = Buffer.from([...greeting, ...choice]);
     expect(network.sent().subarray(0, sent.length)).toEqual(sent);
   });
+});
+
+describe('where nobody listens', () => {
+  let service: Service;
+  beforeAll(async () => {
+    const path = join(temporaryFolder(), '%i.sock');
+    const port = await freePort();
+    const nobody = rules.map((rule) => ({ ...rule, ...(rule['via'] === 'unix' ? { path } : { port }) }));
+    service = await startWithPage({ oned, ownConfig: configOf(nobody) });
+  });
+
+  it.each(ways)('the page tells what a person can know, and the log why: by %s', async (way) => {
+    const { page, network } = await openLink(browser, await linkTo(service, vmOf(way)));
+    await page.waitForSelector('#card-title:text-is("The machine’s console does not answer")');
+    expect(await page.textContent('#card-detail')).toBe('Failed to connect to downstream server · code 1011');
+    const isOurs = ({ msg, vm }: LogLine) => msg === 'console closed' && vm === vmOf(way);
+    const { reason } = await service.waitForLog(isOurs, 'the end');
+    expect(reason).toMatch(
+      new RegExp(`^target node-${way}:\\d+: .*(ECONNREFUSED|ENOENT), by targets\\[\\d\\] `),
+    );
+    expect(reason).toContain(`(via ${way})`);
+    expect(network.all()).not.toContain(`node-${way}`);
+  });
+});
+
+it('an SSH connection that is cut ends its console, and the next one has a new connection', async () => {
+  const service = await startByRules({ vnc_auth: 'proxy' });
+  const { page } = await openLink(browser, await linkTo(service, vmOf('ssh')));
+  await inState(page, 'connected');
+  const logins = sshd.logins();
+  for (const pid of await sshd.connections()) signalPid(pid, 'SIGKILL');
+  await page.waitForSelector('#card-title:text-is("The console has ended")');
+  await page.click('#card-actions >> text="Reconnect"');
+  await inState(page, 'connected');
+  await waitFor(() => sshd.logins() === logins + 1, { what: 'another login' });
+  const before = desk.vnc.keys().length;
+  await typeIntoTerminal(page, 'again');
+  await waitFor(() => desk.vnc.keys().slice(before) === 'again', { what: 'the keys in the X client' });
 });
 
 describe('vnc_auth: pass', () => {
@@ -127,7 +168,7 @@ it.each([
   const file = join(temporaryFolder(), 'screen.ppm');
   await typeIntoTerminal(page, `\nscreendump ${file}\n`);
   await waitFor(() => readScreendump(file), { what: 'what was typed to be done' });
-  expect(spellings.filter((one) => network.all().includes(one))).toEqual([]);
+  expect(spellingsOf(password).filter((one) => network.all().includes(one))).toEqual([]);
 });
 
 describe("Debian's noVNC and the clipboard of the VM", () => {

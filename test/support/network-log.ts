@@ -42,3 +42,9 @@ export async function watchNetwork(page: Page): Promise<NetworkLog> {
     all: () => [...entries, ...[...sent, ...received].map((bytes) => bytes.toString('latin1'))].join('\n'),
   };
 }
+
+/** A secret as it could stand in a log or a file. */
+export function spellingsOf(secret: string): string[] {
+  const bytes = Buffer.from(secret);
+  return [secret, bytes.toString('base64'), bytes.toString('hex')];
+}

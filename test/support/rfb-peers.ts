@@ -2,10 +2,10 @@
 import { cpSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Pki } from './certificates.ts';
-import { runWell, startChild } from './child.ts';
+import { runWell } from './child.ts';
 import { temporaryFolder } from './folder.ts';
-import { freeVncPort } from './ports.ts';
 import { type Qemu, startQemu } from './qemu.ts';
+import { startTigervnc, type Tigervnc } from './tigervnc.ts';
 
 export interface Peer {
   host: string;
@@ -22,33 +22,22 @@ export interface TlsTigervncOptions {
 }
 
 /** Xtigervnc with any of its security types. The screen is black. */
-export async function startTlsTigervnc({ types, password, pki, plain }: TlsTigervncOptions): Promise<Peer> {
-  const folder = temporaryFolder();
-  const port = await freeVncPort();
-  const passwordFile = join(folder, 'passwd');
-  if (password !== undefined) {
-    const stdout = await runWell('vncpasswd', ['-f'], { input: `${password}\n`, encoding: 'latin1' });
-    writeFileSync(passwordFile, stdout, 'latin1');
-  }
-  const args = [
-    ...['-displayfd', '3', '-interface', '127.0.0.1', '-rfbport', String(port), '-UseBlacklist', '0'],
-    ...['-geometry', '640x480', '-depth', '24', '-desktop', 'test', '-SecurityTypes', types],
-    ...(password === undefined ? [] : ['-PasswordFile', passwordFile]),
-    ...['-X509Cert', pki.server.cert, '-X509Key', pki.server.key],
-    ...(plain === undefined ? [] : ['-PlainUsers', plain.user]),
-  ];
-  const [command, ...all] =
-    plain === undefined ? ['Xtigervnc', ...args] : insideOfOwnPam(folder, plain, ['Xtigervnc', ...args]);
-  await startChild(command ?? '', all, { ready: ({ fd3 }) => fd3().endsWith('\n') });
-  return { host: '127.0.0.1', port };
+export function startTlsTigervnc({ types, password, pki, plain }: TlsTigervncOptions): Promise<Tigervnc> {
+  const shown = ['-X509Cert', pki.server.cert, '-X509Key', pki.server.key];
+  return startTigervnc({
+    types,
+    ...(password === undefined ? {} : { password }),
+    args: [...shown, ...(plain === undefined ? [] : ['-PlainUsers', plain.user])],
+    ...(plain === undefined ? {} : { wrap: (command) => insideOfOwnPam(plain, command) }),
+  });
 }
 
 /** Debian's PAM configuration with a service `vnc` that knows one user, seen by this one process alone. */
 function insideOfOwnPam(
-  folder: string,
   { user, password }: { user: string; password: string },
   command: readonly string[],
 ): string[] {
+  const folder = temporaryFolder();
   const pam = join(folder, 'pam.d');
   const check = join(folder, 'check.sh');
   cpSync('/etc/pam.d', pam, { recursive: true, dereference: true });

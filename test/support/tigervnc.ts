@@ -14,8 +14,12 @@ export interface TigervncOptions {
   /** Opens a terminal at the top left that records keys; `keys()` then gives them. */
   keyboard?: boolean;
   port?: number;
+  /** As `-SecurityTypes` takes them; without, what the password says. */
+  types?: string;
   /** More of Xtigervnc's own arguments; they replace the defaults of the same name. */
   args?: readonly string[];
+  /** What runs it in place of itself, from its command line. */
+  wrap?: (command: readonly string[]) => readonly string[];
 }
 
 export interface Tigervnc {
@@ -38,17 +42,17 @@ export async function startTigervnc(options: TigervncOptions = {}): Promise<Tige
     const stdout = await runWell('vncpasswd', ['-f'], { input: `${options.password}\n`, encoding: 'latin1' });
     writeFileSync(passwordFile, stdout, 'latin1');
   }
-  const security = options.password === undefined ? ['None'] : ['VncAuth', '-PasswordFile', passwordFile];
-  const child = await startChild(
-    'Xtigervnc',
-    [
-      ...['-displayfd', '3', '-interface', '127.0.0.1', '-rfbport', String(port)],
-      // Without this it refuses everybody for a while after five connections that did not authenticate.
-      ...['-UseBlacklist', '0', '-geometry', '640x480', '-depth', '24', '-desktop', 'test'],
-      ...['-SecurityTypes', ...security, ...(options.args ?? [])],
-    ],
-    { ready: ({ fd3 }) => fd3().endsWith('\n') },
-  );
+  const types = options.types ?? (options.password === undefined ? 'None' : 'VncAuth');
+  const { wrap = (command) => command } = options;
+  const [program = '', ...args] = wrap([
+    ...['Xtigervnc', '-displayfd', '3', '-interface', '127.0.0.1', '-rfbport', String(port)],
+    // Without this it refuses everybody for a while after five connections that did not authenticate.
+    ...['-UseBlacklist', '0', '-geometry', '640x480', '-depth', '24', '-desktop', 'test'],
+    ...['-SecurityTypes', types],
+    ...(options.password === undefined ? [] : ['-PasswordFile', passwordFile]),
+    ...(options.args ?? []),
+  ]);
+  const child = await startChild(program, args, { ready: ({ fd3 }) => fd3().endsWith('\n') });
   const display = `:${child.fd3().trim()}`;
   const env = { DISPLAY: display };
   const paint = async (colour: string) => {
