@@ -69,7 +69,9 @@ vi.mock('node:fs', async (load) => {
       return attempt('write', path, () => write(file, bytes));
     }),
     close: replace(async (file: number) => {
-      await close(file);
+      // Closed also where it is to fail, and the disk is at work meanwhile.
+      disk.underWay++;
+      await close(file).finally(() => disk.underWay--);
       await attempt('close', paths.get(file), () => Promise.resolve());
     }),
     rename: replace((from: string, to: string) => attempt('rename', to, () => rename(from, to))),
