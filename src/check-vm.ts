@@ -8,6 +8,7 @@ import { silent } from './log.js';
 import { OnedClient } from './oned/client.js';
 import { readServiceAuth } from './oned/service-auth.js';
 import { checkGreeting } from './transport/greeting.js';
+import { nameRule } from './transport/rules.js';
 import type { TargetConnection } from './transport/transport.js';
 
 /**
@@ -37,8 +38,9 @@ export async function checkVm(
   try {
     const vm = await oned.vmInfo(session, vmId, late.signal);
     const target = { ...targetOf(vm, settings.console_ports), vmId };
-    print(`VM ${vmId}: ${target.host}:${target.port}, by ${await targets.ruleOf(target, late.signal)}`);
-    const connection = await targets.connect(target, late.signal);
+    const way = await targets.choose(target, late.signal);
+    print(`VM ${vmId}: ${target.host}:${target.port}, by ${nameRule(way.rule)}`);
+    const connection = await targets.connectBy(way, target, late.signal);
     await greeted(connection, late.signal).finally(() => connection.destroy());
     print('Its VNC server answers.');
   } catch (error) {

@@ -1,12 +1,21 @@
 // The connect function of rules that are given as they stand in the configuration.
-import { createConnect, type SshConnector } from '../../src/transport/connect.ts';
 import { parseTargetRules } from '../../src/transport/parse-rules.ts';
 import type { ConnectTarget } from '../../src/transport/transport.ts';
+import { byRule, createWays, type SshConnector } from '../../src/transport/ways.ts';
 
 const noSsh: SshConnector = {
   connect: () => Promise.reject(new Error('there is no rule by ssh here')),
 };
 
 export function connectBy(...rules: object[]): ConnectTarget {
-  return createConnect(parseTargetRules(rules), { ssh: noSsh });
+  return connectWith(noSsh, ...rules);
+}
+
+/** @param ssh the way of rules by ssh */
+export function connectWith(ssh: SshConnector, ...rules: object[]): ConnectTarget {
+  const choose = createWays(parseTargetRules(rules), ssh);
+  return async (target, signal) => {
+    const way = await choose(target, signal);
+    return byRule(way, () => way.open(target, signal));
+  };
 }

@@ -1,10 +1,11 @@
 // A pool of SSH connections in the test's own process, with what it logs, and the consoles that go over it.
 import { pino } from 'pino';
 import { GatewayError } from '../../src/errors.ts';
-import { createConnect, sshRulesOf } from '../../src/transport/connect.ts';
 import { parseTargetRules } from '../../src/transport/parse-rules.ts';
 import { type SshLimits, SshPool, type SshRule } from '../../src/transport/ssh.ts';
 import type { ConnectTarget, TargetConnection } from '../../src/transport/transport.ts';
+import { sshRulesOf } from '../../src/transport/ways.ts';
+import { connectWith } from './connect-by.ts';
 import { atEnd } from './lifetime.ts';
 import { makeKey, type Sshd, type SshdOptions, type SshKeyPair, startSshd, writeKnownHosts } from './sshd.ts';
 import { waitFor } from './wait.ts';
@@ -67,10 +68,13 @@ export function openPool(rule: SshRule, limits: Partial<SshLimits> = {}, rules =
 
 /** The connect function of a rule as it stands in the configuration. */
 export function connectBySsh(rule: object): ConnectTarget {
-  const rules = parseTargetRules([{ via: 'ssh', ...rule }]);
-  const ssh = new SshPool({ rules: sshRulesOf(rules), logger: pino({ enabled: false }) });
+  const members = { via: 'ssh', ...rule };
+  const ssh = new SshPool({
+    rules: sshRulesOf(parseTargetRules([members])),
+    logger: pino({ enabled: false }),
+  });
   atEnd(() => ssh.close());
-  return createConnect(rules, { ssh });
+  return connectWith(ssh, members);
 }
 
 function converse(connection: TargetConnection): SshConsole {

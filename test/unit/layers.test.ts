@@ -38,7 +38,7 @@ const rules: [part: string, mayImport: string[]][] = [
     'check-vm',
     [
       ...['config', 'console-targets', 'console/policy', 'errors', 'log', 'oned'],
-      ...['transport/greeting', 'transport/transport'],
+      ...['transport/greeting', 'transport/rules', 'transport/transport'],
     ],
   ],
   ['stores', ['config', 'log', 'tokens']],
