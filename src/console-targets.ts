@@ -6,7 +6,7 @@ import { secureTarget } from './rfb/secure-target.js';
 import { parseTargetRules } from './transport/parse-rules.js';
 import { SshPool } from './transport/ssh.js';
 import type { ConnectTarget, TargetConnection, TransportTarget } from './transport/transport.js';
-import { byRule, type ChooseWay, createWays, sshRulesOf, type Way } from './transport/ways.js';
+import { byRule, createWays, type Way, type Ways } from './transport/ways.js';
 
 /** Reads what rules name, and keeps nothing. @throws StartError naming the rule and the file */
 export function checkTargets(targets: readonly unknown[]): void {
@@ -15,15 +15,14 @@ export function checkTargets(targets: readonly unknown[]): void {
 
 export class ConsoleTargets {
   private readonly ssh: SshPool;
-  private ways: ChooseWay;
+  private ways: Ways;
   /** The way by which a target was reached is the one that its security is held to, whatever a reload says. */
   private readonly reachedBy = new WeakMap<TargetConnection, Way>();
 
   /** @param targets as configured, checked. @throws StartError naming the rule and the file */
   constructor(targets: readonly unknown[], logger: Logger) {
-    const rules = parseTargetRules(targets);
-    this.ssh = new SshPool({ rules: sshRulesOf(rules), logger });
-    this.ways = createWays(rules, this.ssh);
+    this.ssh = new SshPool({ logger });
+    this.ways = createWays(parseTargetRules(targets), this.ssh);
   }
 
   readonly connect: ConnectTarget = async (target, signal) =>
@@ -44,7 +43,7 @@ export class ConsoleTargets {
 
   /** The way that a target takes. @throws the signal's reason */
   choose(target: TransportTarget, signal: AbortSignal): Promise<Way> {
-    return this.ways(target, signal);
+    return this.ways.choose(target, signal);
   }
 
   /** As `connect`, by a way that was chosen. */
@@ -56,10 +55,8 @@ export class ConsoleTargets {
 
   /** @throws StartError, and then nothing has changed */
   reload(targets: readonly unknown[]): void {
-    const rules = parseTargetRules(targets);
-    const ways = createWays(rules, this.ssh);
-    this.ssh.reload(sshRulesOf(rules));
-    this.ways = ways;
+    this.ways = createWays(parseTargetRules(targets), this.ssh, this.ways);
+    this.ssh.renew();
   }
 
   close(): Promise<void> {

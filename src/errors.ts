@@ -169,7 +169,7 @@ export function toGatewayError(error: unknown): GatewayError {
   });
 }
 
-/** The service cannot start or run; the message is one line that names the setting or the thing. Exit code 1. */
+/** The service cannot start or run; the message names the setting or the thing, a line for each problem. Exit code 1. */
 export class StartError extends Error {}
 
 /** What a system call said, for a message: its code and nothing that could quote data. */

@@ -28,7 +28,7 @@ async function main(): Promise<number> {
     return await run(commandLine);
   } catch (error) {
     if (error instanceof ConfigError) return complain(EXIT.usage, error.problems);
-    if (error instanceof StartError) return complain(EXIT.failed, [error.message]);
+    if (error instanceof StartError) return complain(EXIT.failed, error.message.split('\n'));
     throw error;
   }
 }

@@ -73,7 +73,9 @@ async function reload(app: App, load: () => Loaded, { logger }: Log): Promise<vo
     logger.info('configuration reloaded');
   } catch (error) {
     const problems =
-      error instanceof ConfigError ? error.problems : [error instanceof Error ? error.message : 'failed'];
+      error instanceof ConfigError
+        ? error.problems
+        : (error instanceof Error ? error.message : 'failed').split('\n');
     logger.error({ problems }, 'the new configuration is not used; the old one stays');
   }
 }

@@ -9,7 +9,7 @@ import type { SshDial } from './ssh-attempt.js';
 import { SshConnection } from './ssh-connection.js';
 import { SshConnectionLost, sshFailed } from './ssh-errors.js';
 import { KnownHostsFiles } from './ssh-host-keys.js';
-import { SshIdentities } from './ssh-identity.js';
+import { readIdentity, type SshIdentity } from './ssh-identity.js';
 import { SSH_LIMITS, type SshLimits, type SshRule, wayTo } from './ssh-rule.js';
 import { StreamConnection } from './stream-connection.js';
 import { type TargetConnection, type TransportTarget, targetFailed } from './transport.js';
@@ -18,8 +18,6 @@ export type { SshDial } from './ssh-attempt.js';
 export type { SshLimits, SshRule } from './ssh-rule.js';
 
 export interface SshPoolOptions {
-  /** All rules that there are; their keys are read at once. */
-  readonly rules: readonly SshRule[];
   readonly logger: Logger;
   readonly limits?: Partial<SshLimits>;
 }
@@ -28,7 +26,6 @@ export class SshPool {
   private readonly logger: Logger;
   private readonly limits: SshLimits;
   private readonly knownHosts: KnownHostsFiles;
-  private identities: SshIdentities;
   /** Those that new consoles use, by hypervisor and rule. */
   private readonly current = new Map<string, SshConnection>();
   /** All whose sockets are not gone. */
@@ -37,24 +34,26 @@ export class SshPool {
   private closing = false;
   private onEmpty: (() => void) | undefined;
 
-  /** @throws StartError naming the setting and the file, when a key cannot be used */
   constructor(options: SshPoolOptions) {
     this.logger = options.logger;
     this.limits = { ...SSH_LIMITS, ...options.limits };
     this.knownHosts = new KnownHostsFiles(options.logger);
-    this.identities = new SshIdentities(options.rules);
   }
+
+  /** Who we are by a rule: see readIdentity(). */
+  readonly identify = readIdentity;
 
   /**
    * Opens a console's way through the hypervisor's sshd.
    * @param target its host is the hypervisor, its port that of the console there
-   * @param rule one of those that were given to the constructor or to reload()
+   * @param identity who we are by the rule
    * @param dialSshd dials the hypervisor where there is no connection to it yet: a rule may permit more addresses
    * @throws GatewayError `target-failed` saying what refused; the signal's reason when it fires first
    */
   async connect(
     target: TransportTarget,
     rule: SshRule,
+    identity: SshIdentity,
     signal: AbortSignal,
     dialSshd: SshDial = dialUnspokenFor,
   ): Promise<TargetConnection> {
@@ -63,7 +62,7 @@ export class SshPool {
       throw targetFailed(target, `${this.limits.waiting} consoles wait for SSH connections already`);
     this.waiting++;
     try {
-      const connectionTo = () => this.connectionTo(target.host, rule, dialSshd);
+      const connectionTo = () => this.connectionTo(target.host, rule, identity, dialSshd);
       return new StreamConnection(await openChannel(connectionTo, target.port, signal));
     } catch (error) {
       if (!(error instanceof GatewayError) || error.code !== 'target-failed') throw error;
@@ -73,12 +72,8 @@ export class SshPool {
     }
   }
 
-  /**
-   * Reads the keys again. Consoles that are open stay; the next one takes a new connection.
-   * @throws StartError when a key cannot be used; all stays as it was
-   */
-  reload(rules: readonly SshRule[]): void {
-    this.identities = new SshIdentities(rules, this.identities);
+  /** After a reload: consoles that are open stay; the next one takes a new connection. */
+  renew(): void {
     for (const connection of this.current.values()) connection.retire();
     this.current.clear();
   }
@@ -93,16 +88,21 @@ export class SshPool {
     if (this.all.size > 0) await closed;
   }
 
-  private connectionTo(host: string, rule: SshRule, dialSshd: SshDial): SshConnection {
+  private connectionTo(host: string, rule: SshRule, identity: SshIdentity, dialSshd: SshDial): SshConnection {
     if (this.closing) throw new GatewayError('stopping');
-    const key = JSON.stringify([host.toLowerCase(), rule]);
-    return this.current.get(key) ?? this.begin(key, host, rule, dialSshd);
+    // The same file may hold another key after a reload.
+    const key = JSON.stringify([host.toLowerCase(), rule, identity.digest]);
+    return this.current.get(key) ?? this.begin(key, host, rule, identity, dialSshd);
   }
 
-  private begin(key: string, host: string, rule: SshRule, dialSshd: SshDial): SshConnection {
+  private begin(
+    key: string,
+    host: string,
+    rule: SshRule,
+    identity: SshIdentity,
+    dialSshd: SshDial,
+  ): SshConnection {
     const { limits, knownHosts, logger } = this;
-    const identity = this.identities.of(rule);
-    if (identity === undefined) throw sshFailed('the SSH rule is not one of those that were loaded');
     if (this.all.size >= limits.connections)
       throw sshFailed(`${limits.connections} SSH connections are open, there is no room for another`);
     const connection: SshConnection = new SshConnection({

@@ -7,6 +7,7 @@ import { dial } from './dial.js';
 import type { HostMatch } from './host-match.js';
 import { nameRule, type TargetRule } from './rules.js';
 import type { SshDial } from './ssh-connection.js';
+import type { SshIdentity } from './ssh-identity.js';
 import type { SshRule } from './ssh-rule.js';
 import { openTcp } from './tcp.js';
 import { openTls, TlsClient } from './tls.js';
@@ -21,20 +22,23 @@ import { connectUnix } from './unix.js';
 import { fillIn } from './vm-path.js';
 import { openWebSocket } from './websocket.js';
 
-/** The way of rules with `via: ssh`: a pool that has been given the same rules. */
+/** The way of rules with `via: ssh`. */
 export interface SshConnector {
+  /**
+   * Reads what a rule says of who we are.
+   * @param setting where the rule stands
+   * @param known what need not be decrypted again
+   * @throws StartError, a line for each problem
+   */
+  identify(setting: string, rule: SshRule, known: readonly SshIdentity[]): SshIdentity;
   /** @param dialSshd dials sshd, by what the rule says of addresses */
   connect(
     target: TransportTarget,
     rule: SshRule,
+    identity: SshIdentity,
     signal: AbortSignal,
     dialSshd: SshDial,
   ): Promise<TargetConnection>;
-}
-
-/** What a pool of SSH connections has to know of rules. */
-export function sshRulesOf(rules: readonly TargetRule[]): SshRule[] {
-  return rules.flatMap((rule) => (rule.via === 'ssh' ? rule.ssh : []));
 }
 
 /** One way to targets, with all that its rule names read. */
@@ -48,16 +52,27 @@ export interface Way {
   readonly open: ConnectTarget;
 }
 
-/** Chooses a target's way. @throws the signal's reason when it fires first */
-export type ChooseWay = (target: TransportTarget, signal: AbortSignal) => Promise<Way>;
+export interface Ways {
+  /** The way that a target takes. @throws the signal's reason when it fires first */
+  choose(target: TransportTarget, signal: AbortSignal): Promise<Way>;
+  /** Of the rules by ssh; the next reading need not decrypt them again. */
+  readonly identities: readonly SshIdentity[];
+}
 
 /**
- * @param rules a reload makes a new one: what is open stays open, and files are read again
+ * Reads all that the rules name.
+ * @param rules a reload makes new ways: what is open stays open
+ * @param before the ways that these are to replace
  * @throws StartError with all problems of all files, one a line
  */
-export function createWays(rules: readonly TargetRule[], ssh: SshConnector): ChooseWay {
-  const ways = readAll(rules, ssh);
-  return async (target, signal) => (await chooseRule(ways, target, signal)) ?? PLAIN;
+export function createWays(rules: readonly TargetRule[], ssh: SshConnector, before?: Ways): Ways {
+  const reader = new Reader(ssh, before?.identities ?? []);
+  const ways = rules.flatMap((rule) => reader.read(rule) ?? []);
+  if (reader.problems.length > 0) throw new StartError(reader.problems.join('\n'));
+  return {
+    choose: async (target, signal) => (await chooseRule(ways, target, signal)) ?? PLAIN,
+    identities: reader.identities,
+  };
 }
 
 const PLAIN: Way = {
@@ -81,50 +96,63 @@ export async function byRule<T>({ rule }: Way, step: () => Promise<T>): Promise<
   }
 }
 
-function readAll(rules: readonly TargetRule[], ssh: SshConnector): Way[] {
-  const problems: string[] = [];
-  const read = <T>(part: () => T): T | undefined => {
+/** Reads rule after rule, and notes all that is wrong with their files. */
+class Reader {
+  readonly problems: string[] = [];
+  readonly identities: SshIdentity[] = [];
+  private readonly ssh: SshConnector;
+  private readonly known: readonly SshIdentity[];
+
+  constructor(ssh: SshConnector, known: readonly SshIdentity[]) {
+    this.ssh = ssh;
+    this.known = known;
+  }
+
+  read(rule: TargetRule): Way | undefined {
+    const open = this.take(() => this.openerOf(rule));
+    const { match, setting, vncTls: files } = rule;
+    const vncTls = files && this.take(() => readTlsFiles(`${setting}.vnc_tls`, files));
+    return open && { match, rule, vncTls, open: inTime(rule, open) };
+  }
+
+  private take<T>(part: () => T): T | undefined {
     try {
       return part();
     } catch (error) {
       if (!(error instanceof StartError)) throw error;
-      problems.push(error.message);
+      this.problems.push(error.message);
       return undefined;
     }
-  };
-  const ways = rules.flatMap((rule): Way[] => {
-    const { match } = rule;
-    const open = read(() => openerOf(rule, ssh));
-    const vncTls = read(() => rule.vncTls && readTlsFiles(`${rule.setting}.vnc_tls`, rule.vncTls));
-    return open === undefined ? [] : [{ match, rule, vncTls, open: inTime(rule, open) }];
-  });
-  if (problems.length > 0) throw new StartError(problems.join('\n'));
-  return ways;
-}
+  }
 
-/** Reads what the rule names. @throws StartError */
-function openerOf(rule: TargetRule, ssh: SshConnector): ConnectTarget {
-  switch (rule.via) {
-    case 'tcp':
-      return (target, signal) => openTcp(hopOf(rule, target, portOf(rule.port, target)), signal);
-    case 'tls': {
-      const tls = new TlsClient(readTlsFiles(rule.setting, rule.tls));
-      return (target, signal) => openTls(tls, hopOf(rule, target, portOf(rule.port, target)), signal);
+  /** @throws StartError */
+  private openerOf(rule: TargetRule): ConnectTarget {
+    switch (rule.via) {
+      case 'tcp':
+        return (target, signal) => openTcp(hopOf(rule, target, portOf(rule.port, target)), signal);
+      case 'tls': {
+        const tls = new TlsClient(readTlsFiles(rule.setting, rule.tls));
+        return (target, signal) => openTls(tls, hopOf(rule, target, portOf(rule.port, target)), signal);
+      }
+      case 'unix':
+        return (target, signal) => connectUnix(fillIn(rule.path, target), target, signal);
+      case 'ws':
+      case 'wss': {
+        const tls = rule.via === 'wss' ? new TlsClient(readTlsFiles(rule.setting, rule.tls)) : undefined;
+        return (target, signal) =>
+          openWebSocket(rule, tls, hopOf(rule, target, portOf(rule.port, target)), signal);
+      }
+      case 'ssh': {
+        const { ssh } = this;
+        const identity = ssh.identify(rule.setting, rule.ssh, [...this.identities, ...this.known]);
+        this.identities.push(identity);
+        return (target, signal) =>
+          ssh.connect(target, rule.ssh, identity, signal, (sshd, attempt) =>
+            // The rule's address, if there is one, is in the place of the host already.
+            dial(hopOf(rule, sshd, sshd.port), attempt),
+          );
+      }
     }
-    case 'unix':
-      return (target, signal) => connectUnix(fillIn(rule.path, target), target, signal);
-    case 'ws':
-    case 'wss': {
-      const tls = rule.via === 'wss' ? new TlsClient(readTlsFiles(rule.setting, rule.tls)) : undefined;
-      return (target, signal) =>
-        openWebSocket(rule, tls, hopOf(rule, target, portOf(rule.port, target)), signal);
-    }
-    case 'ssh':
-      return (target, signal) =>
-        ssh.connect(target, rule.ssh, signal, (sshd, attempt) =>
-          // The pool has put the rule's address in the place of the host, if there is one.
-          dial(hopOf(rule, sshd, sshd.port), attempt),
-        );
   }
 }
 

@@ -1,10 +1,8 @@
 // How the data plane reaches a target and answers its security: both by the one rule that was chosen for it.
 import type { LookupAddress } from 'node:dns';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { ConsoleTargets } from '../../src/console-targets.ts';
 import { GatewayError } from '../../src/errors.ts';
-import { silent } from '../../src/log.ts';
-import { atEnd } from '../support/lifetime.ts';
+import { openTargets } from '../support/open-targets.ts';
 import { playScript, type Stage } from '../support/rfb-script.ts';
 
 /** What the system says of the name, one look-up after the other. */
@@ -35,12 +33,6 @@ async function asksNothing(stage: Stage): Promise<void> {
   stage.send([1, 1]);
   await stage.read(1);
   stage.send([0, 0, 0, 0]);
-}
-
-function openTargets(rules: object[]): ConsoleTargets {
-  const targets = new ConsoleTargets(rules, silent);
-  atEnd(() => targets.close());
-  return targets;
 }
 
 async function refusal(promise: Promise<unknown>): Promise<GatewayError> {

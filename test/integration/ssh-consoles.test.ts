@@ -72,7 +72,7 @@ describe('a console', () => {
   it('is looked for where the rule says that it listens', async () => {
     const { rule } = await startHypervisor();
     const target = await startVncTarget(greetAndEcho, { host: '127.0.0.2' });
-    const { open, refusal } = openPool(rule, {}, [rule, { ...rule, listen: '127.0.0.2' }]);
+    const { open, refusal } = openPool(rule);
     await (await open(target.port, { rule: { ...rule, listen: '127.0.0.2' } })).waitForBytes(
       rfbGreeting.length,
     );

@@ -1,6 +1,6 @@
 // The life of an SSH connection: shared while it is made, lost, frozen, idle, reloaded, closed, and bounded in all ways.
 import { once } from 'node:events';
-import { chmodSync, readFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, readFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import ssh2 from 'ssh2';
@@ -162,12 +162,12 @@ describe('an attempt to connect', () => {
   }
 
   function begin(
-    { pool, rule }: PoolUnderTest,
+    { pool, rule, identity }: PoolUnderTest,
     port: number,
     dial: SshDial,
   ): { promise: Promise<unknown>; abort: AbortController } {
     const abort = new AbortController();
-    return { promise: pool.connect({ host: '127.0.0.1', port }, rule, abort.signal, dial), abort };
+    return { promise: pool.connect({ host: '127.0.0.1', port }, rule, identity, abort.signal, dial), abort };
   }
 
   it('is shared by all that wait, and not ended by one that leaves', async () => {
@@ -223,9 +223,9 @@ describe('an attempt to connect', () => {
   it('is not begun for a console that has gone already', async () => {
     const { rule } = await startHypervisor();
     const { dial, dials } = heldDial();
-    const { pool } = openPool(rule);
+    const { pool, identity } = openPool(rule);
     const signal = AbortSignal.abort(new Error('gone'));
-    expect(String(await rejection(pool.connect({ host: 'x', port: 1 }, rule, signal, dial)))).toBe(
+    expect(String(await rejection(pool.connect({ host: 'x', port: 1 }, rule, identity, signal, dial)))).toBe(
       'Error: gone',
     );
     expect(dials()).toBe(0);
@@ -357,7 +357,7 @@ describe('a reload', () => {
     const target = await startVncTarget(greetAndEcho);
     const { pool, open } = openPool(rule);
     const before = await open(target.port);
-    pool.reload([{ ...rule }]);
+    pool.renew();
     const after = await open(target.port);
     expect(sshd.logins()).toBe(2);
     before.connection.write(Buffer.from('alive'));
@@ -376,10 +376,9 @@ describe('a reload', () => {
     const target = await startVncTarget(greetAndEcho);
     const { pool, open, refusal } = openPool(rule);
     await open(target.port);
-    pool.reload([{ ...rule, keyFile: other.file }]);
-    expect(await refusal(target.port, { rule: { ...rule, keyFile: other.file } })).toContain(
-      'refused the login',
-    );
+    pool.renew();
+    copyFileSync(other.file, rule.keyFile ?? '');
+    expect(await refusal(target.port, { rule: { ...rule } })).toContain('refused the login');
   });
 
   it('with a passphrase that is the same does not take a second for it', async () => {
@@ -390,10 +389,10 @@ describe('a reload', () => {
     const secret = { ...rule, keyFile: key.file, passphraseFile };
     const target = await startVncTarget(silent);
     const started = performance.now();
-    const { pool, open } = openPool(secret);
+    const { pool, open, identity } = openPool(secret);
     const first = performance.now() - started;
     const again = performance.now();
-    for (let times = 0; times < 10; times++) pool.reload([secret]);
+    for (let times = 0; times < 10; times++) pool.identify('targets[0]', secret, [identity]);
     expect(performance.now() - again).toBeLessThan(first);
     await open(target.port, { rule: secret });
     expect(sshd.logins()).toBe(1);
@@ -455,7 +454,7 @@ describe('the number', () => {
     const one = await startHypervisor();
     const two = await startHypervisor();
     const target = await startVncTarget(silent);
-    const { open, refusal } = openPool(one.rule, { connections: 1, idleMs: 10 }, [one.rule, two.rule]);
+    const { open, refusal } = openPool(one.rule, { connections: 1, idleMs: 10 });
     const first = await open(target.port);
     expect(await refusal(target.port, { rule: two.rule })).toContain('1 SSH connections are open');
     first.connection.destroy();
@@ -467,7 +466,7 @@ describe('the number', () => {
     const mute = await startVncTarget(silent);
     const muted = { ...rule, port: mute.port };
     const target = await startVncTarget(silent);
-    const { open, refusal } = openPool(rule, { waiting: 2 }, [rule, muted]);
+    const { open, refusal } = openPool(rule, { waiting: 2 });
     const abort = new AbortController();
     const waiting = [1, 2].map(() => rejection(open(5900, { rule: muted, signal: abort.signal })));
     expect(await refusal(target.port)).toContain('2 consoles wait for SSH connections already');

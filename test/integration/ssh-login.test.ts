@@ -1,12 +1,15 @@
 // Getting past sshd: keys of each kind, an agent, and every reason for which it or we refuse, each told as what it is.
+import { execFileSync } from 'node:child_process';
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { SshRule } from '../../src/transport/ssh.ts';
 import { temporaryFolder } from '../support/folder.ts';
+import { openTargets } from '../support/open-targets.ts';
 import { freePort } from '../support/ports.ts';
 import { openPool, startHypervisor } from '../support/ssh-pool.ts';
 import { hashNames, makeKey, startAgent, writeKnownHosts } from '../support/sshd.ts';
+import { TargetReader } from '../support/target-reader.ts';
 import { greetAndEcho, rfbGreeting, startVncTarget } from '../support/vnc-target.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -196,13 +199,17 @@ describe('a key file', () => {
     [
       'that is missing',
       async () => ({ keyFile: '/nonexistent/key' }),
-      /key_file.*\/nonexistent\/key.*ENOENT/,
+      /\.key_file: cannot read \/nonexistent\/key: ENOENT$/,
     ],
-    ['that is no key', async () => ({ keyFile: secretFile('hunter2') }), /key_file .* holds no private key/],
+    [
+      'that is no key',
+      async () => ({ keyFile: secretFile('hunter2') }),
+      /\.key_file: .* holds no private key/,
+    ],
     [
       'that is a public key',
       async () => ({ keyFile: secretFile((await makeKey()).publicKey) }),
-      /key_file .* holds no private key/,
+      /\.key_file: .* holds no private key/,
     ],
     [
       'that the group may read',
@@ -211,7 +218,7 @@ describe('a key file', () => {
         chmodSync(file, 0o640);
         return { keyFile: file };
       },
-      /key_file .* is open to others than its owner \(mode 0640, wanted 0600\)/,
+      /\.key_file: .* has mode 0640; group and others must not have access/,
     ],
     [
       'whose passphrase others may read',
@@ -219,12 +226,12 @@ describe('a key file', () => {
         keyFile: (await makeKey({ passphrase: 'hunter2' })).file,
         passphraseFile: secretFile('hunter2', 0o604),
       }),
-      /passphrase_file .* is open to others than its owner/,
+      /\.passphrase_file: .* has mode 0604;/,
     ],
     [
       'without the passphrase that it needs',
       async () => ({ keyFile: (await makeKey({ passphrase: 'hunter2' })).file }),
-      /key_file .* is encrypted, and passphrase_file is not set/,
+      /\.key_file: .* is encrypted, and passphrase_file is not set/,
     ],
     [
       'with a wrong passphrase',
@@ -232,7 +239,7 @@ describe('a key file', () => {
         keyFile: (await makeKey({ passphrase: 'hunter2' })).file,
         passphraseFile: secretFile('hunter3'),
       }),
-      /key_file .* cannot be decrypted with passphrase_file/,
+      /\.key_file: .* cannot be decrypted with passphrase_file/,
     ],
     [
       'of type RSA with a wrong passphrase',
@@ -240,9 +247,17 @@ describe('a key file', () => {
         keyFile: (await makeKey({ type: 'rsa', passphrase: 'hunter2' })).file,
         passphraseFile: secretFile('hunter3'),
       }),
-      /key_file .* cannot be decrypted with passphrase_file/,
+      /\.key_file: .* cannot be decrypted with passphrase_file/,
     ],
-    ['that is not set, nor an agent', async () => ({}), /via ssh needs key_file or agent/],
+    [
+      'that is a pipe, which would keep the service waiting',
+      async () => {
+        const pipe = join(temporaryFolder(), 'pipe');
+        execFileSync('mkfifo', ['-m', '600', pipe]);
+        return { keyFile: pipe };
+      },
+      /\.key_file: .* is not a file/,
+    ],
   ];
 
   it.each(bad)(
@@ -256,26 +271,47 @@ describe('a key file', () => {
         said = String(error);
       }
       expect(said).toMatch(says);
-      expect(said).toContain('targets');
+      expect(said).toContain('targets[0]');
       expect(said).not.toMatch(/hunter/);
     },
   );
 
-  it('of several that are bad is told with the others', async () => {
-    const rules = [{ keyFile: '/nonexistent/one' }, { keyFile: '/nonexistent/two' }];
-    const first = { keyFile: '/nonexistent/three', knownHosts: [] };
-    const all = [first, ...rules.map((rule) => ({ ...rule, knownHosts: [] }))];
-    expect(() => openPool(first, {}, all)).toThrow(/three.*\n.*one.*\n.*two/);
+  it('of several that are bad is told with all that is wrong with other ways, a line each', () => {
+    const at = (name: string) => `/nonexistent/${name}`;
+    expect(() =>
+      openTargets([
+        { via: 'ssh', key_file: at('one'), vnc_tls: { ca_file: at('ca') } },
+        { via: 'tls', ca_file: at('two') },
+        { via: 'ssh', key_file: at('three'), passphrase_file: at('four') },
+      ]),
+    ).toThrow(
+      [
+        `targets[0].key_file: cannot read ${at('one')}: ENOENT`,
+        `targets[0].vnc_tls.ca_file: cannot read ${at('ca')}: ENOENT`,
+        `targets[1].ca_file: cannot read ${at('two')}: ENOENT`,
+        `targets[2].key_file: cannot read ${at('three')}: ENOENT`,
+        `targets[2].passphrase_file: cannot read ${at('four')}: ENOENT`,
+      ].join('\n'),
+    );
   });
 
   it('that is bad at a reload leaves all as it was', async () => {
     const { rule } = await startHypervisor();
-    const target = await startVncTarget(greetAndEcho);
-    const { pool, open } = openPool(rule);
-    const before = await open(target.port);
-    expect(() => pool.reload([rule, { ...rule, keyFile: '/nonexistent/key' }])).toThrow(/ENOENT/);
-    await (await open(target.port)).waitForBytes(rfbGreeting.length);
-    expect(before.endedBy()).toBeUndefined();
+    const vnc = await startVncTarget(greetAndEcho);
+    const good = {
+      ...{ via: 'ssh', user: rule.user, port: rule.port },
+      ...{ key_file: rule.keyFile, known_hosts: rule.knownHosts },
+    };
+    const targets = openTargets([good]);
+    const { host, port } = vnc;
+    const never = new AbortController().signal;
+    const before = new TargetReader(await targets.connect({ host, port }, never)).start();
+    await before.waitForBytes(rfbGreeting.length);
+    const bad = { ...good, match: 'elsewhere', key_file: '/nonexistent/key' };
+    expect(() => targets.reload([good, bad])).toThrow('targets[1].key_file: cannot read /nonexistent/key');
+    const after = new TargetReader(await targets.connect({ host, port }, never)).start();
+    await after.waitForBytes(rfbGreeting.length);
+    expect(before.ends).toEqual([]);
   });
 });
 
@@ -293,12 +329,4 @@ it('writes neither key nor passphrase into its log, in any of its ends', async (
   expect(log()).toContain('SSH connection opened');
   const [, ...lines] = readFileSync(key.file, 'utf8').trim().split('\n');
   for (const secret of ['correct horse', ...lines.slice(0, -1)]) expect(log()).not.toContain(secret);
-});
-
-it('knows no rule that it was not given', async () => {
-  const { rule } = await startHypervisor();
-  const { refusal } = openPool(rule);
-  expect(await refusal(5900, { rule: { ...rule, user: 'somebody' } })).toContain(
-    'not one of those that were loaded',
-  );
 });

@@ -3,9 +3,10 @@ import { parseTargetRules } from '../../src/transport/parse-rules.ts';
 import type { ConnectTarget } from '../../src/transport/transport.ts';
 import { byRule, createWays, type SshConnector } from '../../src/transport/ways.ts';
 
-const noSsh: SshConnector = {
-  connect: () => Promise.reject(new Error('there is no rule by ssh here')),
+const none = (): never => {
+  throw new Error('there is no rule by ssh here');
 };
+const noSsh: SshConnector = { identify: none, connect: none };
 
 export function connectBy(...rules: object[]): ConnectTarget {
   return connectWith(noSsh, ...rules);
@@ -13,9 +14,9 @@ export function connectBy(...rules: object[]): ConnectTarget {
 
 /** @param ssh the way of rules by ssh */
 export function connectWith(ssh: SshConnector, ...rules: object[]): ConnectTarget {
-  const choose = createWays(parseTargetRules(rules), ssh);
+  const ways = createWays(parseTargetRules(rules), ssh);
   return async (target, signal) => {
-    const way = await choose(target, signal);
+    const way = await ways.choose(target, signal);
     return byRule(way, () => way.open(target, signal));
   };
 }

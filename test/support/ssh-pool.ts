@@ -1,10 +1,9 @@
 // A pool of SSH connections in the test's own process, with what it logs, and the consoles that go over it.
 import { pino } from 'pino';
 import { GatewayError } from '../../src/errors.ts';
-import { parseTargetRules } from '../../src/transport/parse-rules.ts';
 import { type SshLimits, SshPool, type SshRule } from '../../src/transport/ssh.ts';
+import type { SshIdentity } from '../../src/transport/ssh-identity.ts';
 import type { ConnectTarget, TargetConnection } from '../../src/transport/transport.ts';
-import { sshRulesOf } from '../../src/transport/ways.ts';
 import { connectWith } from './connect-by.ts';
 import { atEnd } from './lifetime.ts';
 import { makeKey, type Sshd, type SshdOptions, type SshKeyPair, startSshd, writeKnownHosts } from './sshd.ts';
@@ -28,6 +27,7 @@ export interface SshConsole {
 export interface PoolUnderTest {
   pool: SshPool;
   rule: SshRule;
+  identity: SshIdentity;
   /** All that was logged, as one text. */
   log(): string;
   open(port: number, options?: { signal?: AbortSignal; rule?: SshRule; host?: string }): Promise<SshConsole>;
@@ -35,21 +35,24 @@ export interface PoolUnderTest {
   refusal(port: number, options?: { rule?: SshRule; host?: string }): Promise<string>;
 }
 
-export function openPool(rule: SshRule, limits: Partial<SshLimits> = {}, rules = [rule]): PoolUnderTest {
+export function openPool(rule: SshRule, limits: Partial<SshLimits> = {}): PoolUnderTest {
   let logged = '';
   const write = (line: string) => {
     logged += line;
   };
   const logger = pino({ level: 'debug' }, { write });
-  const pool = new SshPool({ rules, logger, limits });
+  const pool = new SshPool({ logger, limits });
   atEnd(() => pool.close());
+  const identity = pool.identify('targets[0]', rule, []);
   const open: PoolUnderTest['open'] = async (port, options = {}) => {
     const { signal = new AbortController().signal, host = '127.0.0.1' } = options;
-    return converse(await pool.connect({ host, port }, options.rule ?? rule, signal));
+    const other = options.rule && pool.identify('targets[1]', options.rule, [identity]);
+    return converse(await pool.connect({ host, port }, options.rule ?? rule, other ?? identity, signal));
   };
   return {
     pool,
     rule,
+    identity,
     log: () => logged,
     open,
     refusal: async (port, options) => {
@@ -68,13 +71,9 @@ export function openPool(rule: SshRule, limits: Partial<SshLimits> = {}, rules =
 
 /** The connect function of a rule as it stands in the configuration. */
 export function connectBySsh(rule: object): ConnectTarget {
-  const members = { via: 'ssh', ...rule };
-  const ssh = new SshPool({
-    rules: sshRulesOf(parseTargetRules([members])),
-    logger: pino({ enabled: false }),
-  });
+  const ssh = new SshPool({ logger: pino({ enabled: false }) });
   atEnd(() => ssh.close());
-  return connectWith(ssh, members);
+  return connectWith(ssh, { via: 'ssh', ...rule });
 }
 
 function converse(connection: TargetConnection): SshConsole {

@@ -16,6 +16,7 @@ const leaves = [
   'high-water',
   'parallel',
   'remembered',
+  'secret-file',
 ];
 const http = ['client-address', 'http-limits', 'listen'];
 
@@ -73,6 +74,7 @@ const rules: [part: string, mayImport: string[]][] = [
   ['client-address', ['remembered']],
   ['log', ['errors']],
   ['listen', ['errors']],
+  ['secret-file', ['errors']],
   ['service-manager', ['log']],
   ['', []],
 ];

@@ -1,0 +1,11 @@
+// The ways to targets, and the handshake behind them, in the test's own process.
+import { ConsoleTargets } from '../../src/console-targets.ts';
+import { silent } from '../../src/log.ts';
+import { atEnd } from './lifetime.ts';
+
+/** @param rules as they stand in the configuration */
+export function openTargets(rules: readonly object[]): ConsoleTargets {
+  const targets = new ConsoleTargets(rules, silent);
+  atEnd(() => targets.close());
+  return targets;
+}
