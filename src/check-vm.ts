@@ -29,7 +29,8 @@ export async function checkVm(
     timeoutMs: settings.oned_timeout * 1000,
     connections: 1,
   }));
-  const targets = new ConsoleTargets(settings.targets, silent);
+  const targets = new ConsoleTargets(silent);
+  await targets.load(settings.targets);
   const late = new AbortController();
   const seconds = settings.proxy_connect_timeout;
   const timer = setTimeout(() => {

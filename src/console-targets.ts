@@ -3,26 +3,51 @@
 import { type Logger, silent } from './log.js';
 import type { SecureConsole } from './proxy/session.js';
 import { secureTarget } from './rfb/secure-target.js';
+import { openSsh } from './transport/open-ssh.js';
 import { parseTargetRules } from './transport/parse-rules.js';
-import { SshPool } from './transport/ssh.js';
+import type { SshPool } from './transport/ssh.js';
 import type { ConnectTarget, TargetConnection, TransportTarget } from './transport/transport.js';
 import { byRule, createWays, type Way, type Ways } from './transport/ways.js';
 
 /** Reads what rules name, and keeps nothing. @throws StartError naming the rule and the file */
-export function checkTargets(targets: readonly unknown[]): void {
-  new ConsoleTargets(targets, silent);
+export async function checkTargets(targets: readonly unknown[]): Promise<void> {
+  await new ConsoleTargets(silent).prepare(targets);
 }
 
 export class ConsoleTargets {
-  private readonly ssh: SshPool;
-  private ways: Ways;
+  private readonly logger: Logger;
+  /** From the first rule by ssh on. */
+  private ssh: SshPool | undefined;
+  private ways: Ways | undefined;
   /** The way by which a target was reached is the one that its security is held to, whatever a reload says. */
   private readonly reachedBy = new WeakMap<TargetConnection, Way>();
 
-  /** @param targets as configured, checked. @throws StartError naming the rule and the file */
-  constructor(targets: readonly unknown[], logger: Logger) {
-    this.ssh = new SshPool({ logger });
-    this.ways = createWays(parseTargetRules(targets), this.ssh);
+  /** Reaches nothing before load(). */
+  constructor(logger: Logger) {
+    this.logger = logger;
+  }
+
+  /**
+   * Reads what new rules name.
+   * @param targets as configured, checked
+   * @returns a function that takes them, for consoles to come
+   * @throws StartError naming rules and files; then nothing has changed
+   */
+  async prepare(targets: readonly unknown[]): Promise<() => void> {
+    const rules = parseTargetRules(targets);
+    const ssh = this.ssh ?? (await openSsh(rules, this.logger));
+    const ways = createWays(rules, ssh, this.ways);
+    return () => {
+      this.ssh = ssh;
+      this.ways = ways;
+      ssh?.renew();
+    };
+  }
+
+  /** The same, and takes them. */
+  async load(targets: readonly unknown[]): Promise<void> {
+    const take = await this.prepare(targets);
+    take();
   }
 
   readonly connect: ConnectTarget = async (target, signal) =>
@@ -42,7 +67,8 @@ export class ConsoleTargets {
   };
 
   /** The way that a target takes. @throws the signal's reason */
-  choose(target: TransportTarget, signal: AbortSignal): Promise<Way> {
+  async choose(target: TransportTarget, signal: AbortSignal): Promise<Way> {
+    if (this.ways === undefined) throw new TypeError('no rules were loaded');
     return this.ways.choose(target, signal);
   }
 
@@ -53,13 +79,7 @@ export class ConsoleTargets {
     return connection;
   }
 
-  /** @throws StartError, and then nothing has changed */
-  reload(targets: readonly unknown[]): void {
-    this.ways = createWays(parseTargetRules(targets), this.ssh, this.ways);
-    this.ssh.renew();
-  }
-
-  close(): Promise<void> {
-    return this.ssh.close();
+  async close(): Promise<void> {
+    await this.ssh?.close();
   }
 }

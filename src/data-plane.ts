@@ -30,7 +30,7 @@ export class LocalDataPlane implements DataPlane {
   constructor(settings: Settings, door: Door, logger: Logger) {
     this.settings = settings;
     this.trustedProxies = new TrustedProxies(settings.trusted_proxies);
-    this.targets = new ConsoleTargets(settings.targets, logger);
+    this.targets = new ConsoleTargets(logger);
     this.proxy = new ConsoleProxy({
       door,
       connect: this.targets.connect,
@@ -53,13 +53,15 @@ export class LocalDataPlane implements DataPlane {
     return this.proxy;
   }
 
-  start(): Promise<AddressInfo[]> {
+  async start(): Promise<AddressInfo[]> {
+    await this.targets.load(this.settings.targets);
     return this.proxy.start(proxyAddresses(this.settings));
   }
 
   async reload(settings: Settings): Promise<void> {
-    this.targets.reload(settings.targets);
+    const takeTargets = await this.targets.prepare(settings.targets);
     if (settings.vnc_proxy_port.kind !== 'off') this.proxy.reloadCertificate(certificateFiles(settings));
+    takeTargets();
     this.settings = settings;
     this.trustedProxies = new TrustedProxies(settings.trusted_proxies);
   }

@@ -52,7 +52,7 @@ async function run(commandLine: CommandLine): Promise<number> {
   const loaded = load();
   if (commandLine.command === 'check-config') {
     for (const warning of loaded.warnings) process.stderr.write(`warning: ${warning}\n`);
-    checkStart(loaded);
+    await checkStart(loaded);
     print(`${effectiveText(loaded)}\n\nThe configuration is fine.`);
     const { vm } = commandLine.selection;
     if (vm !== undefined) {

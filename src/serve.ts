@@ -26,14 +26,16 @@ export async function serve({ loaded, load, notifySocket, version }: ServeOption
     for (const warning of loaded.warnings) logger.warn(warning);
     const app = createApp(loaded, log);
     // Before the start, for both signals would end a process that has no handler.
-    let reloading = Promise.resolve();
+    let reloading: Promise<unknown> = Promise.resolve();
     process.on('SIGHUP', () => {
-      // One after the other, for each may take a while.
+      // After the start and one after the other, for each may take a while.
       reloading = reloading.then(() => reload(app, load, log));
     });
     process.on('SIGUSR2', () => app.reopenLogs());
     const stopped = stopRequested();
-    const addresses = await app.start();
+    const starting = app.start();
+    reloading = Promise.allSettled([starting]);
+    const addresses = await starting;
     const proxy = addresses.proxy.map(addressText);
     logger.info(
       { version, rpc: addressText(addresses.rpc), proxy: proxy.length > 0 ? proxy : 'off' },
@@ -55,13 +57,13 @@ export async function serve({ loaded, load, notifySocket, version }: ServeOption
 }
 
 /** What a start would find wrong beyond the configuration's own words. @throws StartError */
-export function checkStart({ settings }: Loaded): void {
+export async function checkStart({ settings }: Loaded): Promise<void> {
   if (settings.vnc_proxy_support_wss !== 'no' && settings.vnc_proxy_port.kind !== 'off') {
     readCertificate({ cert: settings.vnc_proxy_cert, key: settings.vnc_proxy_key });
   }
   if (settings.service_auth !== undefined) readServiceAuth(settings.service_auth);
   if (settings.token_store === 'redis') parseRedisUrl(settings.redis_url ?? '');
-  checkTargets(settings.targets);
+  await checkTargets(settings.targets);
 }
 
 async function reload(app: App, load: () => Loaded, { logger }: Log): Promise<void> {

@@ -62,10 +62,11 @@ export interface Ways {
 /**
  * Reads all that the rules name.
  * @param rules a reload makes new ways: what is open stays open
+ * @param ssh for rules by ssh; undefined where there is none
  * @param before the ways that these are to replace
  * @throws StartError with all problems of all files, one a line
  */
-export function createWays(rules: readonly TargetRule[], ssh: SshConnector, before?: Ways): Ways {
+export function createWays(rules: readonly TargetRule[], ssh: SshConnector | undefined, before?: Ways): Ways {
   const reader = new Reader(ssh, before?.identities ?? []);
   const ways = rules.flatMap((rule) => reader.read(rule) ?? []);
   if (reader.problems.length > 0) throw new StartError(reader.problems.join('\n'));
@@ -100,10 +101,10 @@ export async function byRule<T>({ rule }: Way, step: () => Promise<T>): Promise<
 class Reader {
   readonly problems: string[] = [];
   readonly identities: SshIdentity[] = [];
-  private readonly ssh: SshConnector;
+  private readonly ssh: SshConnector | undefined;
   private readonly known: readonly SshIdentity[];
 
-  constructor(ssh: SshConnector, known: readonly SshIdentity[]) {
+  constructor(ssh: SshConnector | undefined, known: readonly SshIdentity[]) {
     this.ssh = ssh;
     this.known = known;
   }
@@ -144,6 +145,7 @@ class Reader {
       }
       case 'ssh': {
         const { ssh } = this;
+        if (ssh === undefined) throw new TypeError('a rule by ssh, and no SSH for it');
         const identity = ssh.identify(rule.setting, rule.ssh, [...this.identities, ...this.known]);
         this.identities.push(identity);
         return (target, signal) =>

@@ -46,7 +46,7 @@ describe('the security of a target', () => {
     const { port } = await playScript(asksNothing);
     const target = { host: 'node.moving.test', port, vmId: 7 };
     answers.push('127.0.0.1', '192.0.2.1');
-    const targets = openTargets([{ match: '127.0.0.0/8', require: ['vnc'] }]);
+    const targets = await openTargets([{ match: '127.0.0.0/8', require: ['vnc'] }]);
     const connection = await targets.connect(target, never);
     // Past the time for which names are remembered.
     const later = performance.now() + 60_000;
@@ -58,9 +58,9 @@ describe('the security of a target', () => {
 
   it('is held to that rule after a reload as well', async () => {
     const { host, port } = await playScript(asksNothing);
-    const targets = openTargets([{ require: ['vnc'] }]);
+    const targets = await openTargets([{ require: ['vnc'] }]);
     const connection = await targets.connect({ host, port }, never);
-    await targets.reload([]);
+    await targets.load([]);
     await refusal(targets.secure(connection, { host, port }, access, never));
     const next = await targets.connect({ host, port }, never);
     (await targets.secure(next, { host, port }, access, never)).destroy();
@@ -68,7 +68,7 @@ describe('the security of a target', () => {
 
   it('names the rule to the log and not to the person where it is refused', async () => {
     const { host, port } = await playScript(asksNothing);
-    const targets = openTargets([{ match: 'elsewhere' }, { match: host, require: ['x509'] }]);
+    const targets = await openTargets([{ match: 'elsewhere' }, { match: host, require: ['x509'] }]);
     const connection = await targets.connect({ host, port }, never);
     const { detail, publicText } = await refusal(targets.secure(connection, { host, port }, access, never));
     expect(publicText).toBe('the target offers None, but x509 is required');

@@ -276,15 +276,15 @@ describe('a key file', () => {
     },
   );
 
-  it('of several that are bad is told with all that is wrong with other ways, a line each', () => {
+  it('of several that are bad is told with all that is wrong with other ways, a line each', async () => {
     const at = (name: string) => `/nonexistent/${name}`;
-    expect(() =>
+    await expect(
       openTargets([
         { via: 'ssh', key_file: at('one'), vnc_tls: { ca_file: at('ca') } },
         { via: 'tls', ca_file: at('two') },
         { via: 'ssh', key_file: at('three'), passphrase_file: at('four') },
       ]),
-    ).toThrow(
+    ).rejects.toThrow(
       [
         `targets[0].key_file: cannot read ${at('one')}: ENOENT`,
         `targets[0].vnc_tls.ca_file: cannot read ${at('ca')}: ENOENT`,
@@ -302,13 +302,15 @@ describe('a key file', () => {
       ...{ via: 'ssh', user: rule.user, port: rule.port },
       ...{ key_file: rule.keyFile, known_hosts: rule.knownHosts },
     };
-    const targets = openTargets([good]);
+    const targets = await openTargets([good]);
     const { host, port } = vnc;
     const never = new AbortController().signal;
     const before = new TargetReader(await targets.connect({ host, port }, never)).start();
     await before.waitForBytes(rfbGreeting.length);
     const bad = { ...good, match: 'elsewhere', key_file: '/nonexistent/key' };
-    expect(() => targets.reload([good, bad])).toThrow('targets[1].key_file: cannot read /nonexistent/key');
+    await expect(targets.load([good, bad])).rejects.toThrow(
+      'targets[1].key_file: cannot read /nonexistent/key',
+    );
     const after = new TargetReader(await targets.connect({ host, port }, never)).start();
     await after.waitForBytes(rfbGreeting.length);
     expect(before.ends).toEqual([]);

@@ -3,17 +3,12 @@ import { parseTargetRules } from '../../src/transport/parse-rules.ts';
 import type { ConnectTarget } from '../../src/transport/transport.ts';
 import { byRule, createWays, type SshConnector } from '../../src/transport/ways.ts';
 
-const none = (): never => {
-  throw new Error('there is no rule by ssh here');
-};
-const noSsh: SshConnector = { identify: none, connect: none };
-
 export function connectBy(...rules: object[]): ConnectTarget {
-  return connectWith(noSsh, ...rules);
+  return connectWith(undefined, ...rules);
 }
 
 /** @param ssh the way of rules by ssh */
-export function connectWith(ssh: SshConnector, ...rules: object[]): ConnectTarget {
+export function connectWith(ssh: SshConnector | undefined, ...rules: object[]): ConnectTarget {
   const ways = createWays(parseTargetRules(rules), ssh);
   return async (target, signal) => {
     const way = await ways.choose(target, signal);

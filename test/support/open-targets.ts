@@ -4,8 +4,9 @@ import { silent } from '../../src/log.ts';
 import { atEnd } from './lifetime.ts';
 
 /** @param rules as they stand in the configuration */
-export function openTargets(rules: readonly object[]): ConsoleTargets {
-  const targets = new ConsoleTargets(rules, silent);
+export async function openTargets(rules: readonly object[]): Promise<ConsoleTargets> {
+  const targets = new ConsoleTargets(silent);
+  await targets.load(rules);
   atEnd(() => targets.close());
   return targets;
 }

@@ -26,6 +26,8 @@ export interface ServiceOptions {
   env?: Record<string, string>;
   /** To start again on the state of an earlier one. */
   oneLocation?: string;
+  /** Another installation's entry. */
+  main?: string;
   /** Texts for etc/sunstone-server.conf and etc/vnctoken-server.conf. */
   sunstoneConfig?: string;
   ownConfig?: string;
@@ -111,16 +113,20 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
     const texts = [started.stdout(), started.stderr(), logText(started), audit];
     findNoSecret({ texts, folder: join(oneLocation, 'var'), except: folder });
   });
-  const child = await startChild(process.execPath, [mainFile, 'serve', ...commandLine(flags)], {
-    env: { ONE_LOCATION: oneLocation, ...options.env },
-    stopWithinMs: 15_000,
-    ready: async (starting) => {
-      if (parseLog(logText(starting)).some(({ msg }) => msg === 'ready')) return true;
-      // At debug_level 0 and 1 that line is not logged.
-      if (Number(flags['debug_level'] ?? 2) > 1) return false;
-      return (await Promise.all(ports.map((port) => canConnect(port)))).every(Boolean);
+  const child = await startChild(
+    process.execPath,
+    [options.main ?? mainFile, 'serve', ...commandLine(flags)],
+    {
+      env: { ONE_LOCATION: oneLocation, ...options.env },
+      stopWithinMs: 15_000,
+      ready: async (starting) => {
+        if (parseLog(logText(starting)).some(({ msg }) => msg === 'ready')) return true;
+        // At debug_level 0 and 1 that line is not logged.
+        if (Number(flags['debug_level'] ?? 2) > 1) return false;
+        return (await Promise.all(ports.map((port) => canConnect(port)))).every(Boolean);
+      },
     },
-  });
+  );
   started = child;
   const rpcOrigin = `http://${host}:${rpcPort}`;
   const tls = ['yes', 'true', 'only'].includes(String(flags['vnc_proxy_support_wss'] ?? 'no'));
@@ -171,12 +177,12 @@ function titleOf({ pid }: Child): string {
 /** Runs the built entry to its end, with no configuration but what is given: for --help, errors, check-config. */
 export function runMain(
   args: readonly string[],
-  options: Pick<ServiceOptions, 'env' | 'oneLocation' | 'sunstoneConfig' | 'ownConfig'> = {},
+  options: Pick<ServiceOptions, 'env' | 'oneLocation' | 'sunstoneConfig' | 'ownConfig' | 'main'> = {},
 ): Promise<Exit & { stdout: string; stderr: string }> {
   const oneLocation = options.oneLocation ?? temporaryFolder();
   writeConfiguration(oneLocation, options);
   const env = { ONE_LOCATION: oneLocation, ...options.env };
-  return run(process.execPath, [mainFile, ...args], { env });
+  return run(process.execPath, [options.main ?? mainFile, ...args], { env });
 }
 
 /** `{ port: 1, allowed_origins: ['a', 'b'] }` as `--port 1 --allowed_origins a,b`. */
