@@ -7,8 +7,11 @@ import { Duplex } from 'node:stream';
 const BUFFER_BYTES = 64 * 1024;
 /** One SSH packet. */
 const PIECE_BYTES = 32 * 1024;
-/** The library's window is 2 MiB, opened again when half is used, whether or not we have read: 3 MiB at most wait. */
-const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
+/**
+ * The library's window is 2 MiB and cannot be set. It is opened again when half of it is used and no more than a buffer
+ * waits to be read, so that this is about all that a browser can leave here; a server that sends more does harm.
+ */
+const MAX_UNREAD_BYTES = 3 * 1024 * 1024;
 
 /** What of the library's channel is used here, some of which its types leave out. */
 export interface RawChannel extends Duplex {
@@ -33,6 +36,7 @@ type Done = (error?: Error | null) => void;
 export class SshChannel extends Duplex {
   private readonly raw: RawChannel;
   private readonly owner: ChannelOwner;
+  private readonly openWindow: () => void;
   /** Waits for its turn. */
   private turn: (() => void) | undefined;
 
@@ -40,9 +44,11 @@ export class SshChannel extends Duplex {
     super({ readableHighWaterMark: BUFFER_BYTES, writableHighWaterMark: BUFFER_BYTES });
     this.raw = raw;
     this.owner = owner;
-    limitUnread(raw, owner);
+    this.openWindow = limitUnread(raw, owner);
     raw.on('data', (bytes: Buffer) => {
-      if (!this.destroyed && !this.push(bytes)) raw.pause();
+      if (this.destroyed) return;
+      if (this.push(bytes)) this.openWindow();
+      else raw.pause();
     });
     raw.on('end', () => {
       if (!this.destroyed) this.push(null);
@@ -55,6 +61,7 @@ export class SshChannel extends Duplex {
 
   override _read(): void {
     this.raw.resume();
+    this.openWindow();
   }
 
   override _write(bytes: Buffer, _encoding: string, done: Done): void {
@@ -99,12 +106,21 @@ export class SshChannel extends Duplex {
   }
 }
 
-/** A server that does not keep to its window must not fill our memory. */
-function limitUnread(raw: RawChannel, owner: ChannelOwner): void {
+/**
+ * The library opens the window again whether or not we have read, unless its stream says that it is full: so it always
+ * does. Then the library waits until it is asked for more, which Node would do too early.
+ * @returns asks for more, where there is room
+ */
+function limitUnread(raw: RawChannel, owner: ChannelOwner): () => void {
   const push = raw.push.bind(raw);
+  const askForMore = raw._read.bind(raw);
   raw.push = (bytes: Buffer | null) => {
-    if (bytes === null || raw.readableLength + bytes.length <= MAX_UNREAD_BYTES) return push(bytes);
-    owner.flooded();
+    if (bytes === null || raw.readableLength + bytes.length <= MAX_UNREAD_BYTES) push(bytes);
+    else owner.flooded();
     return false;
+  };
+  raw._read = () => undefined;
+  return () => {
+    if (raw.readableLength <= BUFFER_BYTES) askForMore(0);
   };
 }

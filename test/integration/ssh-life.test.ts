@@ -1,4 +1,5 @@
 // The life of an SSH connection: shared while it is made, lost, frozen, idle, reloaded, closed, and bounded in all ways.
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, copyFileSync, readFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
@@ -476,7 +477,7 @@ describe('the number', () => {
   });
 });
 
-describe('an SSH server that means harm', () => {
+describe('an SSH server of our own', () => {
   /** A server of the library's, let to do what OpenSSH never would. */
   async function startRogue(
     onChannel: (accept: () => ssh2.ServerChannel, client: ssh2.Connection) => void,
@@ -500,6 +501,35 @@ describe('an SSH server that means harm', () => {
     const knownHosts = [writeKnownHosts([`[127.0.0.1]:${port} ${hostKey.publicKey}`])];
     return { tested: openPool({ user: 'x', port, keyFile: key.file, knownHosts }, LIVELY), clients };
   }
+
+  it('may send no more than one window to a console whose browser does not read', async () => {
+    let sent = 0;
+    const channels: (ssh2.ServerChannel & { outgoing: { window: number } })[] = [];
+    const { tested } = await startRogue((accept) => {
+      const channel = accept() as (typeof channels)[number];
+      channel.on('error', () => undefined);
+      channels.push(channel);
+      if (channels.length > 1) return void channel.pipe(channel);
+      const send = () => {
+        if (sent < 12 * MIB) channel.write(floodBytes(sent, 32 * KIB), send);
+        sent += 32 * KIB;
+      };
+      send();
+    });
+    const opened = await tested.open(5900);
+    opened.hold();
+    await waitFor(() => channels[0]?.outgoing.window === 0, { what: 'the window to be used up' });
+    // By the time that this is back, all of the first console has come, and what it opened the window for has gone.
+    const other = await tested.open(5900);
+    other.connection.write(Buffer.from('there and back'));
+    await other.waitForBytes(14);
+    // One piece waits for the window.
+    expect(sent - 32 * KIB).toBe(2 * MIB);
+    opened.resume();
+    await opened.waitForBytes(12 * MIB);
+    const digest = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
+    expect(digest(opened.received().subarray(0, 12 * MIB))).toBe(digest(floodBytes(0, 12 * MIB)));
+  });
 
   it('and sends more than its window is cut off, before it fills our memory', async () => {
     let sent = 0;
