@@ -56,9 +56,10 @@ export class ConsoleTargets {
   readonly secure: SecureConsole = async (connection, target, { password }, signal) => {
     const way = this.reachedBy.get(connection);
     if (way === undefined) throw new TypeError('not a connection of ours');
+    const username = way.rule?.vncUser;
     const options = {
       host: target.host,
-      credentials: { password },
+      credentials: { password, ...(username === undefined ? {} : { username }) },
       require: way.rule?.require ?? [],
       ...(way.vncTls === undefined ? {} : { tls: way.vncTls }),
     };

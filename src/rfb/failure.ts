@@ -12,9 +12,9 @@ export function targetFailed(detail: string): GatewayError {
   return new GatewayError('target-failed', { detail });
 }
 
-/** The target said no, or we did: the person reads the same as the log. */
-export function targetRefused(text: string): GatewayError {
-  return new GatewayError('target-failed', { detail: text, publicText: text });
+/** The target said no, or we did: the person reads the same as the log, but for a hint to the operator. */
+export function targetRefused(text: string, hint = ''): GatewayError {
+  return new GatewayError('target-failed', { detail: `${text} ${hint}`.trim(), publicText: text });
 }
 
 /**

@@ -7,7 +7,7 @@ import type { TlsSettings } from './tls-settings.js';
 export interface Credentials {
   /** The VM's VNC password; empty where it has none. */
   readonly password: string;
-  /** For targets that ask for a name as well (TLSPlain, X509Plain). */
+  /** For targets that ask for a name as well (TLSPlain, X509Plain); never empty. */
   readonly username?: string;
 }
 

@@ -84,16 +84,16 @@ export function chooseSecurity(
   }
   const best = fitting.find((type) => canProve(type, credentials));
   if (best !== undefined) return best;
-  throw targetRefused(
-    fitting.some(({ proof }) => proof === 'vnc')
-      ? 'the VM needs a VNC password and has none stored'
-      : 'the target needs a user name, and none is set for it',
-  );
+  if (fitting.some(({ proof }) => proof === 'vnc' || credentials.username !== undefined)) {
+    throw targetRefused('the VM needs a VNC password and has none stored');
+  }
+  throw targetRefused('the target needs a user name, and none is set for it', '(vnc_user)');
 }
 
+/** With a name alone nobody is let in: a VM without a password is not one that Plain was set up for. */
 function canProve({ proof }: SecurityType, { password, username }: Credentials): boolean {
   if (proof === 'none') return true;
-  return proof === 'vnc' ? password !== '' : username !== undefined && username !== '';
+  return password !== '' && (proof === 'vnc' || username !== undefined);
 }
 
 function nameTypes(numbers: readonly number[]): string {

@@ -48,6 +48,8 @@ const KNOWN_HOSTS = ['/etc/ssh/ssh_known_hosts', '/var/lib/one/.ssh/known_hosts'
 const MAX_PORT = 65_535;
 /** A query or a path longer than this is none that anybody meant. */
 const MAX_PATH_CHARS = 1_024;
+/** No account has a longer name; Linux's have 32 characters at most. */
+const MAX_USER_BYTES = 256;
 
 const ways: readonly Via[] = ['tcp', 'tls', 'ssh', 'unix', 'ws', 'wss'];
 
@@ -83,6 +85,11 @@ const fingerprint = parser('expected a SHA-256 of 64 hexadecimal digits, with or
 const requirement = parser<Requirement>(
   `expected ${requirements.slice(0, -1).join(', ')} or ${requirements.at(-1)}`,
   (value) => requirements.find((one) => one === value.toLowerCase()),
+);
+
+const vncUser = parser(
+  `expected a user name of at most ${MAX_USER_BYTES} bytes, without control characters`,
+  (value) => (Buffer.byteLength(value) <= MAX_USER_BYTES && !/\p{Cc}/u.test(value) ? value : undefined),
 );
 
 const socketPath = parser(
@@ -131,6 +138,7 @@ function readRule(setting: string, value: unknown, problems: string[]): TargetRu
     sourceAddress: take('source_address', ipAddress),
     require: reader.takeList('require', requirement) ?? [],
     vncTls: reader.takePart('vnc_tls', readTlsFiles),
+    vncUser: reader.take('vnc_user', vncUser),
   };
   const rule = readWay(way, common, reader);
   reader.finish((name) => {
@@ -142,7 +150,7 @@ function readRule(setting: string, value: unknown, problems: string[]): TargetRu
 
 type Common = Pick<
   TargetRule,
-  'setting' | 'match' | 'address' | 'connectTimeoutMs' | 'sourceAddress' | 'require' | 'vncTls'
+  'setting' | 'match' | 'address' | 'connectTimeoutMs' | 'sourceAddress' | 'require' | 'vncTls' | 'vncUser'
 >;
 
 function readWay(way: Via, common: Common, reader: RuleReader): TargetRule | undefined {

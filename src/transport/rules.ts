@@ -40,6 +40,8 @@ interface AnyRule {
   /** For the handshake in the middle, not for the way. */
   readonly require: readonly Requirement[];
   readonly vncTls?: TlsFiles | undefined;
+  /** The name that goes with the VM's VNC password where the VNC server asks for one (TLSPlain, X509Plain). */
+  readonly vncUser?: string | undefined;
 }
 
 export interface TcpRule extends AnyRule {

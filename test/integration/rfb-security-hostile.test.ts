@@ -202,6 +202,8 @@ interface Hostile {
   told: string;
   /** Where the person is told more than "Failed to connect". */
   toPerson?: boolean;
+  /** What the log says after it. */
+  hint?: string;
   asked?: Partial<SecurityOptions>;
   /** Too much of it to be sent byte by byte. */
   endless?: boolean;
@@ -380,16 +382,17 @@ const hostile: Hostile[] = [
     },
     told: 'the target needs a user name, and none is set for it',
     toPerson: true,
+    hint: ' (vnc_user)',
   },
 ];
 
 describe('a target that', () => {
-  test.each(hostile)('$what is refused', async ({ script, told, toPerson, asked, endless }) => {
+  test.each(hostile)('$what is refused', async ({ script, told, toPerson, hint = '', asked, endless }) => {
     for (const bytewise of endless ? [false] : [false, true]) {
       const error = await failure(await playScript(script, { bytewise }), asked);
       expect(error.code).toBe('target-failed');
       if (told.endsWith(': ')) expect(error.detail.startsWith(told)).toBe(true);
-      else expect(error.detail).toBe(told);
+      else expect(error.detail).toBe(`${told}${hint}`);
       expect(error.publicText).toBe(toPerson ? told : 'Failed to connect to downstream server');
       expect(error.detail).not.toContain(password);
     }

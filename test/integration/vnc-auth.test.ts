@@ -14,7 +14,7 @@ import { atEnd } from '../support/lifetime.ts';
 import { startTestOned, type TestOned } from '../support/oned.ts';
 import { freePort } from '../support/ports.ts';
 import { startQemu } from '../support/qemu.ts';
-import { startAnonymousQemu, startX509Qemu } from '../support/rfb-peers.ts';
+import { startAnonymousQemu, startTlsTigervnc, startX509Qemu } from '../support/rfb-peers.ts';
 import { toldInRfb } from '../support/rfb-refusal.ts';
 import { askNothing, greet } from '../support/rfb-scenes.ts';
 import { playScript, reason } from '../support/rfb-script.ts';
@@ -195,6 +195,32 @@ describe.each([1, 2])('with workers: %i', (workers) => {
       expect(service.child.stdout()).not.toContain(password);
     },
   );
+
+  it('a server that asks for a user name gets that of the rule with the password of the VM', async () => {
+    const secret = 'longer than eight';
+    const plain = { user: 'one', password: secret };
+    const { port } = await startTlsTigervnc({ types: 'X509Plain,TLSPlain', pki, plain });
+    const vncTls = { ca_file: pki.ca.cert, server_name: 'localhost' };
+    const rule = { address: '127.0.0.1', require: ['plain'], vnc_tls: vncTls };
+    const service = await startWith(
+      [
+        { ...rule, match: 'node-one', vnc_user: 'one' },
+        { ...rule, match: 'node-other', vnc_user: 'two' },
+        { ...rule, match: 'node-nobody' },
+      ],
+      workers,
+    );
+    expect(await look(service, runVm('node-one', port, secret))).toMatchObject({ width: 640, height: 480 });
+    const other = await refusal(service, runVm('node-other', port, secret));
+    expect(other.told).toMatch(/^the target refused the user name or password/);
+    expect(other.logged).toMatch(/, by targets\[1\] \(via tcp\)$/);
+    const wrong = await refusal(service, runVm('node-one', port, 'longer than nine'));
+    expect(wrong.told).toMatch(/^the target refused the user name or password/);
+    const nobody = await refusal(service, runVm('node-nobody', port, secret));
+    expect(nobody.told).toBe('the target needs a user name, and none is set for it');
+    expect(nobody.logged).toContain('(vnc_user), by targets[2] (via tcp)');
+    for (const text of [secret, 'longer than nine']) expect(service.child.stdout()).not.toContain(text);
+  });
 
   it('a host key that has changed ends the console with 1011, and the log says so', async () => {
     const { rule, sshd } = await sshWay('node-ssh');

@@ -27,6 +27,7 @@ describe('of what is offered', () => {
     [[1, 2], password, [], 'VncAuth'],
     [[1, 2], nobody, [], 'None'],
     [[2, 1], { password: '', username: 'alice' }, [], 'None'],
+    [everything, { password: '', username: 'alice' }, [], 'X509None'],
     [[260, 2], password, ['password'], 'VncAuth'],
     [[260, 2], password, [], 'X509None'],
   ])('%j: with %j and %j it is %s', (offered, credentials, required, name) => {
@@ -45,7 +46,8 @@ describe('of what is offered', () => {
     [[1], person, ['password'], 'the target offers None, but password is required'],
     [[2], nobody, [], 'the VM needs a VNC password and has none stored'],
     [[1, 261], nobody, ['vnc'], 'the VM needs a VNC password and has none stored'],
-    [[262, 259], password, [], 'the target needs a user name, and none is set for it'],
+    [[262, 259], { password: '', username: 'alice' }, [], 'the VM needs a VNC password and has none stored'],
+    [[262, 259], password, [], 'the target needs a user name, and none is set for it (vnc_user)'],
   ])('%j: with %j and %j nothing is taken', (offered, credentials, required, told) => {
     expect(() => chooseSecurity(offered, credentials, required)).toThrow(told);
   });

@@ -36,6 +36,7 @@ describe('rules as written', () => {
   source_address: 10.0.0.1
   connect_timeout: 2.5s
   require: [x509, VNC]
+  vnc_user: one console
   vnc_tls:
     ca_file: /etc/one/vnc-ca.pem
     cert_file: /etc/one/vnc-cert.pem
@@ -77,6 +78,7 @@ describe('rules as written', () => {
       sourceAddress: '10.0.0.1',
       connectTimeoutMs: 2500,
       require: ['x509', 'vnc'],
+      vncUser: 'one console',
       vncTls: { caFile: '/etc/one/vnc-ca.pem', keyFile: '/etc/one/vnc-key.pem' },
     });
     expect(rules[1]).toMatchObject({
@@ -151,6 +153,8 @@ describe('rules as written', () => {
     ['a URL for a path', [{ via: 'ws', path: 'ws://x/' }], [/^targets\[0\]\.path: expected a path/]],
     ['another host in a path', [{ via: 'ws', path: '//evil/' }], [/^targets\[0\]\.path: expected a path/]],
     ['a line break in a path', [{ via: 'ws', path: '/a\r\nX: y' }], [/^targets\[0\]\.path: expected a path/]],
+    ['a user name of two lines', [{ vnc_user: 'a\nb' }], [/^targets\[0\]\.vnc_user: expected a user name/]],
+    ['a user name without end', [{ vnc_user: 'a'.repeat(257) }], [/^targets\[0\]\.vnc_user: .* 256 bytes/]],
     ['ssh without a way to log in', [{ via: 'ssh' }], [/^targets\[0\]\.key_file: missing/]],
     ['what nobody can require', [{ require: 'magic' }], [/^targets\[0\]\.require: expected tls, x509/]],
     ['a list where a value belongs', [{ match: ['a', 'b'] }], [/^targets\[0\]\.match: expected a value/]],
