@@ -1,6 +1,6 @@
 // What a handshake with a target is given: the secrets it may prove with, and what the operator asks of the target.
 // What always holds: nothing of it comes from the browser.
-import type { SecurityRequirement } from './security-types.js';
+import type { SecurityRequirement } from '../transport/rules.js';
 import type { TlsSettings } from './tls-settings.js';
 
 /** What the service may prove itself with. Secrets: not for logs. */

@@ -1,20 +1,9 @@
 // The kinds of security that the service can answer for the person, and which of a target's offer is taken.
 // What always holds: only what was offered is taken, the strongest that the credentials allow, and never a password in
 // clear (VeNCrypt's `Plain` without TLS).
+import type { SecurityRequirement } from '../transport/rules.js';
 import { targetFailed, targetRefused } from './failure.js';
 import type { Credentials } from './security-options.js';
-
-/**
- * What a rule may ask of a target; all that are named must hold:
- * - `tls`: RFB's own TLS, with a certificate or anonymous. Whatever encryption the way to the target has does not count.
- * - `x509`: TLS, and the target has shown a certificate that was verified.
- * - `vnc`: the target checks the VNC password.
- * - `plain`: the target checks a user name and a password.
- * - `password`: either of the two.
- */
-export const securityRequirements = ['tls', 'x509', 'vnc', 'plain', 'password'] as const;
-
-export type SecurityRequirement = (typeof securityRequirements)[number];
 
 export interface SecurityType {
   readonly number: number;

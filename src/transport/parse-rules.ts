@@ -6,8 +6,8 @@ import { parseHostMatch } from './host-match.js';
 import { parser, RuleReader } from './rule-reader.js';
 import {
   type PortRule,
-  type Requirement,
-  requirements,
+  type SecurityRequirement,
+  securityRequirements,
   type TargetRule,
   type TlsFiles,
   type Via,
@@ -82,9 +82,9 @@ const fingerprint = parser('expected a SHA-256 of 64 hexadecimal digits, with or
   /^([0-9a-f]{2}:?){31}[0-9a-f]{2}$/i.test(value) ? value.replaceAll(':', '').toLowerCase() : undefined,
 );
 
-const requirement = parser<Requirement>(
-  `expected ${requirements.slice(0, -1).join(', ')} or ${requirements.at(-1)}`,
-  (value) => requirements.find((one) => one === value.toLowerCase()),
+const requirement = parser<SecurityRequirement>(
+  `expected ${securityRequirements.slice(0, -1).join(', ')} or ${securityRequirements.at(-1)}`,
+  (value) => securityRequirements.find((one) => one === value.toLowerCase()),
 );
 
 const vncUser = parser(

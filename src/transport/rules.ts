@@ -24,9 +24,17 @@ export interface TlsFiles {
 /** A port, or how far it is from the VM's own. */
 export type PortRule = { readonly fixed: number } | { readonly shift: number };
 
-/** What a target has to offer for the security handshake in the middle; all that are named must hold. */
-export const requirements = ['tls', 'x509', 'vnc', 'plain', 'password'] as const;
-export type Requirement = (typeof requirements)[number];
+/**
+ * What a rule may ask of a target's VNC security; all that are named must hold:
+ * - `tls`: RFB's own TLS, with a certificate or anonymous. Whatever encryption the way to the target has does not count.
+ * - `x509`: TLS, and the target has shown a certificate that was verified.
+ * - `vnc`: the target checks the VNC password.
+ * - `plain`: the target checks a user name and a password.
+ * - `password`: either of the two.
+ */
+export const securityRequirements = ['tls', 'x509', 'vnc', 'plain', 'password'] as const;
+
+export type SecurityRequirement = (typeof securityRequirements)[number];
 
 interface AnyRule {
   /** `targets[2]`, for messages. */
@@ -38,7 +46,7 @@ interface AnyRule {
   readonly connectTimeoutMs?: number | undefined;
   readonly sourceAddress?: string | undefined;
   /** For the handshake in the middle, not for the way. */
-  readonly require: readonly Requirement[];
+  readonly require: readonly SecurityRequirement[];
   readonly vncTls?: TlsFiles | undefined;
   /** The name that goes with the VM's VNC password where the VNC server asks for one (TLSPlain, X509Plain). */
   readonly vncUser?: string | undefined;

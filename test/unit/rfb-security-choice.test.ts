@@ -2,9 +2,10 @@
 import { describe, expect, test } from 'vitest';
 import { cleanReason } from '../../src/rfb/failure.ts';
 import type { Credentials } from '../../src/rfb/security-options.ts';
-import { chooseSecurity, type SecurityRequirement } from '../../src/rfb/security-types.ts';
+import { chooseSecurity } from '../../src/rfb/security-types.ts';
 import { interpretVersion } from '../../src/rfb/version.ts';
 import { answerChallenge } from '../../src/rfb/vnc-response.ts';
+import type { SecurityRequirement } from '../../src/transport/rules.ts';
 
 const nobody: Credentials = { password: '' };
 const password: Credentials = { password: 'secret12' };

@@ -86,7 +86,7 @@ describe('refused is', () => {
 
   it('a file without an end', () => {
     expect(problemOf(fileOf(`console:${secret.repeat(1000)}`))).toBe(
-      'service_auth: FILE has more than 4096 bytes',
+      'service_auth: FILE is larger than 4096 bytes',
     );
   });
 
@@ -108,7 +108,7 @@ describe('refused is', () => {
 
   it('a file that is not there', () => {
     const path = join(temporaryFolder(), 'missing');
-    expect(problemOf(path)).toBe('service_auth: FILE cannot be read: ENOENT');
+    expect(problemOf(path)).toBe('service_auth: cannot read FILE: ENOENT');
   });
 
   it('a folder', () => {

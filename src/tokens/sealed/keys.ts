@@ -2,8 +2,8 @@
 // What always holds: nobody but us and root can read the file, a key's bytes are in no message, and once in use they
 // cannot be had back from the key.
 import { webcrypto } from 'node:crypto';
-import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
-import { causeOf, StartError } from '../../errors.js';
+import { StartError } from '../../errors.js';
+import { readSecretFile } from '../../secret-file.js';
 
 export interface SealKey {
   /** Stands in the header of every token that it sealed. No secret. */
@@ -30,12 +30,11 @@ const KEY_LENGTH = 32;
 const MAX_KEYS = 16;
 const MAX_FILE_BYTES = 65_536;
 const LINE = new RegExp(`^(?<id>${KEY_ID})\\s+(?<key>[A-Za-z0-9_-]{43})$`);
-/** Everything for group and others, and execution. */
-const FORBIDDEN_MODE = 0o177;
 
 /** @throws StartError that names `sealed_keys`, the file and, where it is about one, the line */
 export function readSealedKeys(path: string): KeyBytes {
-  const lines = readPrivateFile(path)
+  const lines = readSecretFile(path, 'sealed_keys', MAX_FILE_BYTES)
+    .toString('utf8')
     .split('\n')
     .map((line) => line.replace(/#.*/, '').trim());
   const keys = new Map<string, Buffer>();
@@ -75,35 +74,4 @@ function addKey(keys: Map<string, Buffer>, line: string, where: string): void {
   }
   if (keys.size === MAX_KEYS) throw new StartError(`${where}: more than ${MAX_KEYS} keys`);
   keys.set(id, bytes);
-}
-
-function readPrivateFile(path: string): string {
-  let file: number | undefined;
-  try {
-    // Without waiting: a named pipe would keep the service from starting.
-    file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    checkPrivate(file, path);
-    return readFileSync(file, 'utf8');
-  } catch (error) {
-    if (error instanceof StartError) throw error;
-    throw new StartError(`sealed_keys: cannot read ${path}: ${causeOf(error)}`);
-  } finally {
-    if (file !== undefined) closeSync(file);
-  }
-}
-
-/** Of the open file, so that it is the very one that is read. */
-function checkPrivate(file: number, path: string): void {
-  const stat = fstatSync(file);
-  if (!stat.isFile()) throw new StartError(`sealed_keys: ${path} is not a file`);
-  if ((stat.mode & FORBIDDEN_MODE) !== 0) {
-    const mode = (stat.mode & 0o777).toString(8).padStart(4, '0');
-    throw new StartError(`sealed_keys: ${path} has mode ${mode}; it must be 0600 or stricter`);
-  }
-  if (stat.uid !== 0 && stat.uid !== process.geteuid?.()) {
-    throw new StartError(`sealed_keys: ${path} belongs to somebody else; it must be ours or root's`);
-  }
-  if (stat.size > MAX_FILE_BYTES) {
-    throw new StartError(`sealed_keys: ${path} is larger than ${MAX_FILE_BYTES} bytes`);
-  }
 }
