@@ -1,7 +1,7 @@
 // What a handshake with a target is given: the secrets it may prove with, and what the operator asks of the target.
 // What always holds: nothing of it comes from the browser.
 import type { SecurityRequirement } from '../transport/rules.js';
-import type { TlsSettings } from './tls-settings.js';
+import type { TlsMaterial } from '../transport/tls-verification.js';
 
 /** What the service may prove itself with. Secrets: not for logs. */
 export interface Credentials {
@@ -18,5 +18,5 @@ export interface SecurityOptions {
   /** What the target must offer at least; empty: anything. */
   readonly require: readonly SecurityRequirement[];
   /** For targets with X509*; without, the well-known authorities and no client certificate. */
-  readonly tls?: TlsSettings;
+  readonly tls?: TlsMaterial;
 }

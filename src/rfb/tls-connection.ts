@@ -1,13 +1,13 @@
 // TLS on a connection to a target, begun in the middle of RFB's handshake, as one more connection.
 // What always holds: the certificate is verified before a byte is sent inside; a browser that does not read stops the
 // target; end() and destroy() leave neither TLS nor the connection below behind.
-import { isIP } from 'node:net';
-import { type ConnectionOptions, checkServerIdentity, connect, type TLSSocket } from 'node:tls';
+import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { causeOf, GatewayError } from '../errors.js';
 import { StreamConnection } from '../transport/stream-connection.js';
+import { isPinned, type TlsMaterial, verifiedOptions } from '../transport/tls-verification.js';
 import type { TargetConnection } from '../transport/transport.js';
+import { anonymousContext } from './anonymous-tls.js';
 import { targetFailed } from './failure.js';
-import { anonymousContext, plainFingerprint, type TlsSettings, verifiedContext } from './tls-settings.js';
 import { WireStream } from './wire-stream.js';
 
 export interface SecuredConnection {
@@ -18,19 +18,19 @@ export interface SecuredConnection {
 
 /**
  * Shakes hands as the client.
- * @param kind `tls`: anonymous; `x509`: the target's certificate is verified for `host` by the settings
+ * @param kind `tls`: anonymous; `x509`: the target's certificate is verified for `host`
  * @throws GatewayError `target-failed` saying why; the signal's reason when it fires first. The connection is then gone.
  */
 export async function connectTls(
   connection: TargetConnection,
   kind: 'tls' | 'x509',
   host: string,
-  settings: TlsSettings,
+  material: TlsMaterial,
   signal: AbortSignal,
 ): Promise<SecuredConnection> {
   signal.throwIfAborted();
-  const name = settings.serverName ?? host;
-  const options = kind === 'tls' ? anonymousOptions() : verifiedOptions(name, settings);
+  const name = material.serverName ?? host;
+  const options = kind === 'tls' ? anonymousOptions() : optionsFor(name, material);
   return new Promise((resolve, reject) => {
     const wire = new WireStream(connection);
     const tls = connect({ ...options, socket: wire });
@@ -48,7 +48,7 @@ export async function connectTls(
     tls.once('close', ended);
     signal.addEventListener('abort', abort, { once: true });
     tls.once('secureConnect', () => {
-      if (kind === 'x509' && !isPinned(tls, settings)) return fail(targetFailed(WRONG_FINGERPRINT));
+      if (kind === 'x509' && !isPinned(tls, material)) return fail(targetFailed(WRONG_FINGERPRINT));
       signal.removeEventListener('abort', abort);
       wire.settle();
       tls.off('error', failed).off('close', ended);
@@ -63,29 +63,12 @@ function anonymousOptions(): ConnectionOptions {
   return { secureContext: anonymousContext(), rejectUnauthorized: false };
 }
 
-function verifiedOptions(name: string, settings: TlsSettings): ConnectionOptions {
-  const { ca, fingerprint } = settings;
-  let secureContext: ConnectionOptions['secureContext'];
+function optionsFor(name: string, material: TlsMaterial): ConnectionOptions {
   try {
-    secureContext = verifiedContext(settings);
+    return verifiedOptions(name, material);
   } catch (error) {
     throw targetFailed(`the certificates and keys for the target cannot be used: ${causeOf(error)}`);
   }
-  return {
-    ...(secureContext === undefined ? {} : { secureContext }),
-    // An address has no place in SNI.
-    servername: isIP(name) === 0 ? name : '',
-    // A pin is looked at when TLS stands.
-    rejectUnauthorized: fingerprint === undefined || ca !== undefined,
-    checkServerIdentity: (_name, certificate) =>
-      fingerprint === undefined ? checkServerIdentity(name, certificate) : undefined,
-  };
-}
-
-function isPinned(tls: TLSSocket, { fingerprint }: TlsSettings): boolean {
-  if (fingerprint === undefined) return true;
-  const shown = tls.getPeerX509Certificate()?.fingerprint256;
-  return shown !== undefined && plainFingerprint(shown) === plainFingerprint(fingerprint);
 }
 
 function tlsFailure(error: unknown, wire: WireStream, name: string): Error {

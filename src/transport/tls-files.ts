@@ -5,18 +5,7 @@ import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import { causeOf, StartError } from '../errors.js';
 import type { TlsFiles } from './rules.js';
-
-/** What `TlsFiles` name, read. */
-export interface TlsMaterial {
-  /** PEM. */
-  readonly ca?: Buffer;
-  readonly cert?: Buffer;
-  /** A secret. */
-  readonly key?: Buffer;
-  readonly serverName?: string;
-  /** SHA-256, 64 hexadecimal digits in small letters. */
-  readonly fingerprint?: string;
-}
+import type { TlsMaterial } from './tls-verification.js';
 
 /**
  * @param setting where the members stand, `targets[2]` or `targets[2].vnc_tls`

@@ -1,36 +1,21 @@
 // The whole connection in TLS, to an agent or stunnel beside the hypervisor.
-// What always holds: nothing is handed out before the other side has proved who it is, by authority and name or by a
-// pinned fingerprint; there is no way to leave it out.
-import { constants } from 'node:crypto';
-import { isIP, type Socket } from 'node:net';
-import {
-  checkServerIdentity,
-  connect,
-  createSecureContext,
-  type SecureContext,
-  type TLSSocket,
-} from 'node:tls';
+// What always holds: nothing is handed out before the other side has proved who it is.
+import type { Socket } from 'node:net';
+import { connect, type TLSSocket } from 'node:tls';
 import { causeOf } from '../errors.js';
 import { dial, type Hop } from './dial.js';
 import { StreamConnection } from './stream-connection.js';
-import type { TlsMaterial } from './tls-files.js';
+import { isPinned, type TlsMaterial, verifiedContext, verifiedOptions } from './tls-verification.js';
 import { type TargetConnection, type TransportTarget, targetFailed, whyEnded } from './transport.js';
 
 /** TLS as one rule wants it. Its own reads do not come into our memory: Node goes on writing there after a stop. */
 export class TlsClient {
   private readonly material: TlsMaterial;
-  private readonly context: SecureContext;
 
   constructor(material: TlsMaterial) {
-    const { ca, cert, key } = material;
     this.material = material;
-    this.context = createSecureContext({
-      minVersion: 'TLSv1.2',
-      secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
-      ...(ca === undefined ? {} : { ca }),
-      ...(cert === undefined ? {} : { cert }),
-      ...(key === undefined ? {} : { key }),
-    });
+    // At the start, not at the first console.
+    verifiedContext(material);
   }
 
   /**
@@ -42,22 +27,14 @@ export class TlsClient {
   }
 
   private secure(socket: Socket, target: TransportTarget, signal: AbortSignal): Promise<TLSSocket> {
-    const { ca, fingerprint, serverName } = this.material;
-    const name = serverName ?? target.host;
+    const { material } = this;
+    const name = material.serverName ?? target.host;
     return new Promise((resolve, reject) => {
       if (signal.aborted) {
         socket.destroy();
         throw signal.reason;
       }
-      const tls = connect({
-        socket,
-        secureContext: this.context,
-        // What the certificate has to be for; nothing is dialled any more.
-        host: name,
-        ...(isIP(name) === 0 ? { servername: name } : {}),
-        rejectUnauthorized: fingerprint === undefined || ca !== undefined,
-        checkServerIdentity: fingerprint === undefined ? checkServerIdentity : () => undefined,
-      });
+      const tls = connect({ ...verifiedOptions(name, material), socket });
       const fail = (error: unknown) => {
         signal.removeEventListener('abort', abort);
         tls.destroy();
@@ -73,8 +50,7 @@ export class TlsClient {
       tls.once('error', failed);
       tls.once('close', closed);
       tls.once('secureConnect', () => {
-        const shown = tls.getPeerCertificate().fingerprint256?.replaceAll(':', '').toLowerCase();
-        if (fingerprint !== undefined && shown !== fingerprint) {
+        if (!isPinned(tls, material)) {
           fail(targetFailed(target, 'TLS: its certificate is not the one that fingerprint pins'));
           return;
         }

@@ -11,7 +11,8 @@ import type { SshIdentity } from './ssh-identity.js';
 import type { SshRule } from './ssh-rule.js';
 import { openTcp } from './tcp.js';
 import { openTls, TlsClient } from './tls.js';
-import { readTlsFiles, type TlsMaterial } from './tls-files.js';
+import { readTlsFiles } from './tls-files.js';
+import type { TlsMaterial } from './tls-verification.js';
 import {
   type ConnectTarget,
   type TargetConnection,

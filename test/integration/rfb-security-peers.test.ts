@@ -7,7 +7,7 @@ import { createServer, connect as dialTcp } from 'node:net';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { type SecuredTarget, secureTarget } from '../../src/rfb/secure-target.ts';
 import type { SecurityOptions } from '../../src/rfb/security-options.ts';
-import type { TlsSettings } from '../../src/rfb/tls-settings.ts';
+import type { TlsMaterial } from '../../src/transport/tls-verification.ts';
 import { makePki, type Pki } from '../support/certificates.ts';
 import { runWell } from '../support/child.ts';
 import { atEnd } from '../support/lifetime.ts';
@@ -22,8 +22,8 @@ const plain = { user: 'alice', password: 'in Wonderland' };
 const allTypes = 'None,VncAuth,Plain,TLSNone,TLSVnc,TLSPlain,X509None,X509Vnc,X509Plain';
 
 let pki: Pki;
-let trusting: TlsSettings;
-let withClient: TlsSettings;
+let trusting: TlsMaterial;
+let withClient: TlsMaterial;
 
 beforeAll(async () => {
   pki = await makePki();
