@@ -1,8 +1,8 @@
 // @ts-check
-// The browser's side of a load, on a raw socket: request, frames and greeting. Where a peer passes plain TCP on, the
+// The browser's side of a load, on a raw socket: request, frames and opening. Where a peer passes plain TCP on, the
 // same bytes go without framing. What always holds: all connections read into one buffer, and nothing is copied.
 import { connect } from 'node:net';
-import { greeting } from './conversation.mjs';
+import { openings } from './conversation.mjs';
 import { closeFrame, FrameReader, maskedFrame, pongFrame } from './frames.mjs';
 
 /**
@@ -11,6 +11,7 @@ import { closeFrame, FrameReader, maskedFrame, pongFrame } from './frames.mjs';
  * @property {number} port
  * @property {string} [path] path and query of the WebSocket; none: plain TCP
  * @property {readonly string[]} [paths] more of them, each with a token of its own
+ * @property {import('./conversation.mjs').Opening} [opening] plain without
  */
 
 const host = '127.0.0.1';
@@ -30,7 +31,7 @@ function upgradeRequest({ port, path }) {
 }
 
 export class Browser {
-  /** Gets the payload that follows the greeting: a view, valid during the call. */
+  /** Gets the payload that follows the opening: a view, valid during the call. */
   onPayload = (/** @type {Buffer} */ _part) => {};
   /** The connection ended, and not because of close(). */
   onFailure = (/** @type {Error} */ _error) => {};
@@ -39,12 +40,15 @@ export class Browser {
   #framed;
   #reader;
   #seen = Buffer.alloc(0);
+  /** @type {readonly import('./conversation.mjs').Turn[]} */
+  #turns;
+  #turn = 0;
   #greeted = () => {};
   /** @type {(chunk: Buffer) => void} */
   #read;
 
   /**
-   * Connects, and waits for the target's greeting.
+   * Connects, and waits for the end of the opening.
    * @param {Address} address
    * @returns {Promise<Browser>}
    */
@@ -59,6 +63,7 @@ export class Browser {
   /** @param {Address} address */
   constructor(address) {
     this.#framed = address.path !== undefined;
+    this.#turns = openings[address.opening ?? 'plain'];
     this.#reader = new FrameReader(
       (part) => this.#take(part),
       (payload) => this.socket.write(pongFrame(payload)),
@@ -122,10 +127,16 @@ export class Browser {
 
   /** @param {Buffer} part of the payload */
   #take(part) {
-    if (this.#seen.length === greeting.length) return this.onPayload(part);
-    this.#seen = Buffer.concat([this.#seen, part.subarray(0, greeting.length - this.#seen.length)]);
-    if (this.#seen.length < greeting.length) return;
-    if (!this.#seen.equals(greeting)) throw new Error('not the greeting of the target');
-    this.#greeted();
+    const turn = this.#turns[this.#turn];
+    if (turn === undefined) return this.onPayload(part);
+    const { says, answer } = turn;
+    const rest = part.subarray(says.length - this.#seen.length);
+    this.#seen = Buffer.concat([this.#seen, part.subarray(0, says.length - this.#seen.length)]);
+    if (this.#seen.length < says.length) return;
+    if (!this.#seen.equals(says)) throw new Error('not the greeting of the target');
+    this.#seen = Buffer.alloc(0);
+    if (answer.length > 0) this.socket.write(this.wrap(answer));
+    if (++this.#turn === this.#turns.length) this.#greeted();
+    if (rest.length > 0) this.#take(rest);
   }
 }

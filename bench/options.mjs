@@ -1,6 +1,7 @@
 // @ts-check
 // The command line of the benchmark, and what it plans. What always holds: a plan is bounded in rounds and in time.
 import { parseArgs } from 'node:util';
+import { kinds } from './peer.mjs';
 
 /**
  * @typedef {object} Plan
@@ -17,17 +18,16 @@ import { parseArgs } from 'node:util';
  */
 
 const loadNames = ['screen', 'paste', 'keys', 'echo', 'connect', 'idle', 'issue'];
-const peerNames = [
-  ...['thisProxy', 'twoWorkers', 'plainWs', 'websockify', 'haproxy'],
-  ...['memoryStore', 'redisStore', 'sealedStore'],
-];
+/** @type {readonly string[]} */
+const peerNames = kinds.map(({ name }) => name);
 
 export const usage = `npm run bench -- [options]
 
   --quick          a try: one short round
   --rounds N       rounds, 5 without
   --only LOADS     of ${loadNames.join(', ')}
-  --peers PEERS    of ${peerNames.join(', ')}
+  --peers PEERS    of ${peerNames.slice(0, 8).join(', ')},
+                   ${peerNames.slice(8).join(', ')}
   --json FILE      every measurement
   --cpu-prof DIR   CPU profiles of the relays that are Node programs; they cost something themselves
 

@@ -3,6 +3,8 @@
 // of two such medians, so that a reader can check it.
 import { callRate, judge, medianOf } from './goal.mjs';
 import { metrics } from './load.mjs';
+import { table } from './markdown.mjs';
+import { isMeasured, reportWays } from './report-ways.mjs';
 import { shortNumber, spread } from './statistics.mjs';
 
 /** @typedef {import('./load.mjs').Sample} Sample */
@@ -13,19 +15,21 @@ import { shortNumber, spread } from './statistics.mjs';
  * @param {readonly PeerKind[]} all
  */
 export function reportTables(samples, all) {
-  const kinds = all.filter(({ loads }) => loads === undefined);
+  const kinds = all.filter((kind) => kind.table === undefined && isMeasured(samples, kind));
   const measured = metrics.filter(({ load }) => samples.some((sample) => sample.load === load));
   const value = (/** @type {string} */ metric, /** @type {PeerKind} */ { name }) =>
     medianOf(samples, metric, name) ?? Number.NaN;
   const own = kinds.find(({ name }) => name === 'thisProxy');
   const others = kinds.filter((kind) => kind !== own);
-  const parts = [
-    '### Values',
-    table(
-      ['load', ...kinds.map(({ title }) => title)],
-      measured.map(({ name, title }) => [title, ...kinds.map((kind) => shortNumber(value(name, kind)))]),
-    ),
-  ];
+  const parts = [];
+  if (kinds.length > 0)
+    parts.push(
+      '### Values',
+      table(
+        ['load', ...kinds.map(({ title }) => title)],
+        measured.map(({ name, title }) => [title, ...kinds.map((kind) => shortNumber(value(name, kind)))]),
+      ),
+    );
   if (own !== undefined && others.length > 0) {
     parts.push(
       '### Ratios: this proxy divided by',
@@ -41,25 +45,29 @@ export function reportTables(samples, all) {
   const stores = storeLines(samples, all);
   if (stores.length > 1)
     parts.push('### By store', table(['`token_store`', 'connect, CPU µs', 'tokens a second'], stores));
+  parts.push(...reportWays(samples, all));
   const calls = callLines(samples, kinds);
   if (calls.length > 0)
     parts.push('### Tokens issued', table(['8 callers at a time', 'calls a second'], calls));
   const verdicts = judge(samples).filter(({ measured: number }) => number !== undefined);
+  if (verdicts.length > 0)
+    parts.push(
+      '### To reach',
+      table(
+        ['goal', 'measured', 'limit', ''],
+        verdicts.map(({ title, measured: number, limit, met }) => [
+          title,
+          shortNumber(number ?? Number.NaN),
+          limit,
+          met ? 'met' : '**not met**',
+        ]),
+      ),
+    );
   parts.push(
-    '### To reach',
-    table(
-      ['goal', 'measured', 'limit', ''],
-      verdicts.map(({ title, measured: number, limit, met }) => [
-        title,
-        shortNumber(number ?? Number.NaN),
-        limit,
-        met ? 'met' : '**not met**',
-      ]),
-    ),
     '### How good the numbers are',
     'Half the distance between best and worst round · share of its core that the relay was busy · share of that in ' +
       'the kernel · share of a core that other programs used meanwhile.',
-    table(['load', ...kinds.map(({ title }) => title)], qualityLines(samples, kinds)),
+    ...qualityTables(samples, all),
   );
   return parts.join('\n\n');
 }
@@ -90,7 +98,7 @@ function callLines(samples, kinds) {
  */
 function storeLines(samples, kinds) {
   return kinds
-    .filter(({ name, loads }) => loads !== undefined || name === 'thisProxy')
+    .filter(({ name, table: place }) => place === 'stores' || name === 'thisProxy')
     .map(({ name, title }) => [
       name === 'thisProxy' ? 'file' : title,
       shortNumber(medianOf(samples, 'connect', name) ?? Number.NaN),
@@ -102,47 +110,58 @@ function storeLines(samples, kinds) {
  * Of each load: how far the rounds lie apart, how much of its core the relay used, how much of that was the kernel,
  * and how much of a core other programs took meanwhile.
  * @param {readonly Sample[]} samples
- * @param {readonly PeerKind[]} kinds
+ * @param {readonly PeerKind[]} all
  */
-function qualityLines(samples, kinds) {
-  const measured = new Set(
-    metrics.map(({ load }) => load).filter((name) => samples.some(({ load }) => load === name)),
-  );
-  return [...measured].map((load) => [
-    load,
-    ...kinds.map(({ name }) => {
-      const own = samples.filter((one) => one.load === load && one.peer === name);
-      const metric = metrics.find((one) => one.load === load);
-      if (own.length === 0 || metric === undefined) return '–';
-      const sum = (/** @type {(sample: Sample) => number} */ of) =>
-        own.reduce((total, one) => total + of(one), 0);
-      const system = sum((one) => one.system ?? 0);
-      const cpu = system + sum(({ user = 0 }) => user);
-      if (cpu === 0) return `±${percent(spread(own.map(metric.of)) / 2)}`;
-      const shares = [
-        cpu / sum(({ seconds = 0 }) => seconds),
-        system / cpu,
-        sum(({ others = 0 }) => others) / own.length,
-      ];
-      return [`±${percent(spread(own.map(metric.of)) / 2)}`, ...shares.map(percent)].join(' · ');
-    }),
-  ]);
+function qualityTables(samples, all) {
+  const loads = [...new Set(metrics.map(({ load }) => load))];
+  return [undefined, /** @type {const} */ ('stores'), /** @type {const} */ ('ways')].flatMap((place) => {
+    const kinds = all.filter((kind) => kind.table === place && isMeasured(samples, kind));
+    const measured = loads.filter((load) =>
+      kinds.some(({ name }) => samplesOf(samples, load, name).length > 0),
+    );
+    if (kinds.length === 0) return [];
+    return [
+      table(
+        ['', ...measured],
+        kinds.map(({ name, title }) => [title, ...measured.map((load) => quality(samples, load, name))]),
+      ),
+    ];
+  });
+}
+
+/**
+ * @param {readonly Sample[]} samples
+ * @param {string} load
+ * @param {string} name of a peer
+ */
+function samplesOf(samples, load, name) {
+  return samples.filter((one) => one.load === load && one.peer === name);
+}
+
+/**
+ * @param {readonly Sample[]} samples
+ * @param {string} load
+ * @param {string} name of a peer
+ */
+function quality(samples, load, name) {
+  const own = samplesOf(samples, load, name);
+  const metric = metrics.find((one) => one.load === load);
+  if (own.length === 0 || metric === undefined) return '–';
+  const sum = (/** @type {(sample: Sample) => number} */ of) =>
+    own.reduce((total, one) => total + of(one), 0);
+  const system = sum((one) => one.system ?? 0);
+  const cpu = system + sum(({ user = 0 }) => user);
+  const apart = `±${percent(spread(own.map(metric.of)) / 2)}`;
+  if (cpu === 0) return apart;
+  const shares = [
+    cpu / sum(({ seconds = 0 }) => seconds),
+    system / cpu,
+    sum(({ others = 0 }) => others) / own.length,
+  ];
+  return [apart, ...shares.map(percent)].join(' · ');
 }
 
 /** @param {number} share */
 function percent(share) {
   return `${Math.round(share * 100)} %`;
-}
-
-/**
- * @param {readonly string[]} head
- * @param {readonly (readonly string[])[]} rows
- */
-function table(head, rows) {
-  const line = (/** @type {readonly string[]} */ cells) => `| ${cells.join(' | ')} |`;
-  return [
-    line(head),
-    `|${head.map((_cell, index) => (index === 0 ? '---' : '--:')).join('|')}|`,
-    ...rows.map(line),
-  ].join('\n');
 }

@@ -84,15 +84,26 @@ export class Run {
     for (const load of this.#wantedLoads()) {
       this.#tell(`checking and warming up: ${load.name}`);
       for (const { kind, peer } of running.filter(takesPart(load.name))) {
-        await check(generator, peer, load);
+        const aimSeconds = this.#plan.aimSeconds * (kind.effort ?? 1);
+        await this.#check(kind, peer, load);
         // A process for each connection begins anew each time.
-        if (!kind.processEach) await warmUp(generator, peer, load, this.#plan.aimSeconds);
-        this.#units.set(
-          `${load.name} ${kind.name}`,
-          await calibrate(generator, peer, load, this.#plan.aimSeconds),
-        );
+        if (!kind.processEach) await warmUp(generator, peer, load, aimSeconds);
+        this.#units.set(`${load.name} ${kind.name}`, await calibrate(generator, peer, load, aimSeconds));
       }
     }
+  }
+
+  /**
+   * Every byte, and that they took the way that the peer is there for.
+   * @param {PeerKind} kind
+   * @param {Peer} peer
+   * @param {import('./load.mjs').Load} load
+   */
+  async #check({ title, door = 'tcp' }, peer, load) {
+    const { generator, visits } = this.#stage;
+    const before = await visits(door);
+    await check(generator, peer, load);
+    if ((await visits(door)) === before) throw new Error(`${title} reached the target by another way`);
   }
 
   /**
@@ -100,8 +111,9 @@ export class Run {
    * @param {number} round
    */
   async #measureLoads(running, round) {
+    const takingTurns = running.filter(({ kind }) => round < (kind.rounds ?? Number.POSITIVE_INFINITY));
     for (const load of this.#wantedLoads()) {
-      for (const { kind, peer } of running.filter(takesPart(load.name))) {
+      for (const { kind, peer } of takingTurns.filter(takesPart(load.name))) {
         const units = this.#units.get(`${load.name} ${kind.name}`) ?? load.first;
         const measured = await this.#patience.measure(() =>
           measure(this.#stage.generator, peer, load, units),
@@ -137,7 +149,7 @@ export class Run {
     const { callMilliseconds: milliseconds } = this.#plan;
     const direct = await this.#patience.measure(() => measureOned(generator, onedPort, milliseconds));
     this.samples.push({ load: 'issue', peer: 'oned', round, ...direct });
-    for (const { kind, peer } of running) {
+    for (const { kind, peer } of running.filter(takesPart('issue'))) {
       const { pid, rpcPort } = peer;
       if (rpcPort === undefined) continue;
       // Unmeasured at first: neither is a service that has just been started.

@@ -1,12 +1,14 @@
 // @ts-check
 // What a run needs around the loads: target, oned and load generator, each a process of its own, and the peers.
 // What always holds: the peers share one core, everything else is on others where the machine has them.
+import { makeCertificates } from './certificates.mjs';
 import { findCommand } from './child-process.mjs';
 import { startHelper } from './helper.mjs';
 import { choosePeers } from './peer.mjs';
 
 /** @typedef {import('./peer.mjs').PeerKind} PeerKind */
 /** @typedef {import('./peer.mjs').Peer} Peer */
+/** @typedef {import('./target.mjs').Door} Door */
 
 /**
  * @typedef {object} Stage
@@ -15,6 +17,7 @@ import { choosePeers } from './peer.mjs';
  * @property {readonly PeerKind[]} kinds those that take part
  * @property {readonly string[]} absent who does not, and why
  * @property {(kind: PeerKind) => Promise<Peer>} start
+ * @property {(door: Door) => Promise<number>} visits how many connections the target has seen at that door
  */
 
 /**
@@ -27,17 +30,28 @@ export async function setStage({ peers, nodeFlags }, { cores }, folder) {
   const generator = await startHelper('generator.mjs', { folder, core: cores.generator });
   const target = await startHelper('target.mjs', { folder, core: cores.target });
   const oned = await startHelper('oned.mjs', { folder, core: cores.target });
-  const targetPort = Number(await target.ask('port'));
+  const openssl = findCommand('openssl');
+  const certificates = openssl === undefined ? undefined : makeCertificates(openssl, folder);
+  const doors = /** @type {import('./target.mjs').Doors} */ (
+    await target.ask('open', { folder, certificates })
+  );
   const onedPort = Number(await oned.ask('port'));
-  await oned.ask('describe', { port: targetPort });
+  await oned.ask('describe', { port: doors.tcp });
   const { present, absent } = choosePeers();
   const kinds = present.filter(({ name }) => peers.length === 0 || peers.includes(name));
-  const around = { targetPort, onedPort, core: cores.proxy, targetCore: cores.target, folder, nodeFlags };
+  const around = {
+    ...{ doors, certificates, onedPort, folder, nodeFlags },
+    ...{ core: cores.proxy, targetCore: cores.target },
+  };
   return {
     generator,
     onedPort,
     kinds,
     absent,
-    start: (kind) => kind.start({ ...around, command: findCommand(kind.needs ?? '') ?? '' }),
+    start: (kind) => kind.start({ ...around, command: findCommand(kind.needs?.[0] ?? '') ?? '' }),
+    visits: async (door) => {
+      const visits = /** @type {Partial<Record<Door, number>>} */ (await target.ask('visits'));
+      return visits[door] ?? 0;
+    },
   };
 }

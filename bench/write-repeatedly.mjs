@@ -6,17 +6,17 @@
 const maxQueuedBytes = 1024 * 1024;
 
 /**
- * @param {import('node:net').Socket} socket
+ * @param {import('node:stream').Duplex} stream
  * @param {Buffer} block
  * @param {number} bytes in all; the last block may be cut
  */
-export function writeRepeatedly(socket, block, bytes) {
+export function writeRepeatedly(stream, block, bytes) {
   let left = bytes;
   const more = () => {
-    while (left > 0 && socket.writable && socket.writableLength < maxQueuedBytes) {
+    while (left > 0 && stream.writable && stream.writableLength < maxQueuedBytes) {
       const part = left >= block.length ? block : block.subarray(0, left);
       left -= part.length;
-      socket.write(part, more);
+      stream.write(part, more);
     }
   };
   more();

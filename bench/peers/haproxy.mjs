@@ -8,10 +8,17 @@ import { canConnect, waitFor } from '../wait.mjs';
 
 /**
  * @param {import('../peer.mjs').Surroundings} surroundings
+ * @param {'tcp' | 'tls' | 'unix'} way
  * @returns {Promise<import('../peer.mjs').Peer>}
  */
-export async function startHaproxy({ targetPort, core, folder, command }) {
+export async function startHaproxy({ doors, certificates, core, folder, command }, way = 'tcp') {
   const port = await freePort();
+  const tls = `ssl verify required ca-file ${certificates?.ca} crt ${certificates?.clientBundle}`;
+  const server = {
+    tcp: `127.0.0.1:${doors.tcp}`,
+    tls: `127.0.0.1:${doors.tls} ${tls}`,
+    unix: `unix@${doors.unix}`,
+  }[way];
   const file = join(folder, `haproxy-${port}.cfg`);
   const lines = [
     'global',
@@ -24,7 +31,7 @@ export async function startHaproxy({ targetPort, core, folder, command }) {
     '  timeout server 1h',
     'listen console',
     `  bind 127.0.0.1:${port} backlog 1024`,
-    `  server target 127.0.0.1:${targetPort}`,
+    `  server target ${server}`,
     '',
   ];
   writeFileSync(file, lines.join('\n'));

@@ -9,10 +9,10 @@ import { canConnect, waitFor } from '../wait.mjs';
  * @param {import('../peer.mjs').Surroundings} surroundings
  * @returns {Promise<import('../peer.mjs').Peer>}
  */
-export async function startPlainWs({ targetPort, core, folder, nodeFlags }) {
+export async function startPlainWs({ doors, core, folder, nodeFlags }) {
   const port = await freePort();
   const relay = join(import.meta.dirname, 'plain-ws-relay.mjs');
-  const args = [...nodeFlags, relay, String(port), 'bench', String(targetPort)];
+  const args = [...nodeFlags, relay, String(port), 'bench', String(doors.tcp)];
   const { pid, stop } = startProcess(process.execPath, args, { core, folder });
   await waitFor('the relay on plain ws', () => canConnect(port));
   return { pid, stop, address: { port, path: '/websockify?token=bench' } };

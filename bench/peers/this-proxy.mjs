@@ -12,6 +12,14 @@ import { startRedis } from './redis.mjs';
 
 /** @typedef {'file' | 'memory' | 'redis' | 'sealed'} StoreName */
 
+/**
+ * @typedef {object} Options
+ * @property {number} [workers]
+ * @property {StoreName} [store]
+ * @property {readonly object[]} [targets] rules
+ * @property {readonly string[]} [flags] more of the command line
+ */
+
 const mainFile = join(import.meta.dirname, '../../dist/main.js');
 
 /** Many sessions on one token would be no honest load of the token rules: idle ones are spread over so many VMs. */
@@ -19,10 +27,11 @@ const vms = 40;
 
 /**
  * @param {import('../peer.mjs').Surroundings} surroundings
- * @param {{ workers?: number, store?: StoreName }} [options]
+ * @param {Options} [options]
  * @returns {Promise<import('../peer.mjs').Peer>}
  */
-export async function startThisProxy(surroundings, { workers = 1, store = 'file' } = {}) {
+export async function startThisProxy(surroundings, options = {}) {
+  const { workers = 1, store = 'file', targets = [], flags = [] } = options;
   if (!existsSync(mainFile)) throw new Error('dist/main.js is missing: npm run build');
   const { onedPort, core, folder, nodeFlags } = surroundings;
   const oneLocation = mkdtempSync(join(folder, 'one-'));
@@ -34,9 +43,12 @@ export async function startThisProxy(surroundings, { workers = 1, store = 'file'
     'serve',
     ...['--port', rpcPort, '--vnc_proxy_port', port, '--token_ttl', 3600, '--workers', workers].map(String),
     ...['--one_xmlrpc', `http://127.0.0.1:${onedPort}/RPC2`, '--log_file', join(oneLocation, 'vnctoken.log')],
+    // Between two loads a token is on nobody's screen for longer than people reload a page.
+    ...['--reconnect_grace', '3600'],
     // One token is opened by many browsers at a time, and one user has all of them.
     ...['--token_sessions', 'shared', '--max_sessions_per_vm', '256', '--max_sessions_per_user', '100000'],
     ...['--max_tokens_per_vm', '1000000', ...kept.flags],
+    ...['--targets', JSON.stringify(targets), ...flags],
   ];
   const env = { ONE_LOCATION: oneLocation, ...kept.env };
   const started = startProcess(process.execPath, args, { core, folder, env });

@@ -10,11 +10,11 @@ import { canConnect, waitFor } from '../wait.mjs';
  * @param {import('../peer.mjs').Surroundings} surroundings
  * @returns {Promise<import('../peer.mjs').Peer>}
  */
-export async function startWebsockify({ targetPort, core, folder, command }) {
+export async function startWebsockify({ doors, core, folder, command }) {
   const port = await freePort();
   const tokens = join(folder, `websockify-${port}`);
   mkdirSync(tokens);
-  writeFileSync(join(tokens, 'bench'), `bench: 127.0.0.1:${targetPort}\n`);
+  writeFileSync(join(tokens, 'bench'), `bench: 127.0.0.1:${doors.tcp}\n`);
   const args = ['--token-plugin', 'TokenFile', '--token-source', tokens, `127.0.0.1:${port}`];
   const { pid, stop } = startProcess(command, args, { core, folder });
   await waitFor('websockify', () => canConnect(port));

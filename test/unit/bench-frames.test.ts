@@ -101,14 +101,17 @@ describe('a browser of the benchmark', () => {
     expect(await closed).toBe(1000);
   });
 
-  it('does not take another greeting for the right one', async () => {
-    const server = new WebSocketServer({ host: '127.0.0.1', port: 0 });
-    onTestFinished(() => server.close());
-    server.on('connection', (webSocket) => webSocket.send('SSH-2.0-OpenSSH'));
-    await once(server, 'listening');
-    const opened = Browser.open({ port: (server.address() as AddressInfo).port, path: '/' });
-    await expect(opened).rejects.toThrow('greeting');
-  });
+  it.each(['SSH-2.0-OpenSSH', 'RFB 003.008\n'])(
+    'does not take %j for the greeting of the target',
+    async (text) => {
+      const server = new WebSocketServer({ host: '127.0.0.1', port: 0 });
+      onTestFinished(() => server.close());
+      server.on('connection', (webSocket) => webSocket.send(text));
+      await once(server, 'listening');
+      const opened = Browser.open({ port: (server.address() as AddressInfo).port, path: '/' });
+      await expect(opened).rejects.toThrow('greeting');
+    },
+  );
 });
 
 describe('what browser and target say to each other', () => {
