@@ -64,6 +64,7 @@ export function describeMachine({ cores }) {
     ['plain `ws`', `ws ${readJson('../node_modules/ws/package.json').version}`],
     ['websockify', websockifyVersion()],
     ['HAProxy', firstLine('haproxy', ['-v']).replace(/^HAProxy version (\S+).*/, '$1')],
+    ['OpenSSH', firstLine('ssh', ['-V']).replace(/^OpenSSH_(\S+?),? .*/, '$1')],
   ];
 }
 
@@ -80,8 +81,8 @@ function websockifyVersion() {
  * @param {readonly string[]} args
  */
 function firstLine(command, args) {
-  const { stdout } = spawnSync(findCommand(command) ?? command, args, { encoding: 'utf8' });
-  return (stdout ?? '').split('\n')[0] || 'not installed';
+  const { stdout, stderr } = spawnSync(findCommand(command) ?? command, args, { encoding: 'utf8' });
+  return (stdout || stderr || '').split('\n')[0] || 'not installed';
 }
 
 /**
