@@ -123,12 +123,23 @@ export class Gate implements ConsoleGate {
     }
   }
 
-  closed(id: SessionId, { failed = false, ...end }: SessionEnd): void {
+  closed(id: SessionId, { reason, bytesToBrowser, bytesToTarget, seconds, failed }: SessionEnd): void {
     const session = this.parts.sessions.remove(id);
     if (session === undefined) return;
     const { grant, client, ref, hash, place } = session;
-    const who = { vm: grant.vmId, user: grant.user, client, ref, fingerprint: fingerprint(hash) };
-    this.parts.audit('ended', { ...who, worker: place.worker, ...end }, failed ? 'warn' : 'info');
+    const fields = {
+      vm: grant.vmId,
+      user: grant.user,
+      client,
+      ref,
+      fingerprint: fingerprint(hash),
+      worker: place.worker,
+      reason,
+      bytesToBrowser,
+      bytesToTarget,
+      seconds,
+    };
+    this.parts.audit('ended', fields, failed ? 'warn' : 'info');
     this.release(hash, id);
   }
 

@@ -83,6 +83,7 @@ export function race(options: RaceOptions, signal: AbortSignal): Promise<Socket>
 
 /** The families take turns, beginning with the one that the system prefers. */
 function alternate(addresses: readonly LookupAddress[]): LookupAddress[] {
+  if (addresses.length === 1) return [...addresses];
   const first = addresses.filter(({ family }) => family === addresses[0]?.family);
   const second = addresses.filter(({ family }) => family !== addresses[0]?.family);
   return first
