@@ -9,8 +9,8 @@ import {
   greetAndEcho,
   greetAndFlood,
   greetAndHalfClose,
+  greetAndReset,
   greetAndStall,
-  resetAtOnce,
   rfbGreeting,
   silent,
   startVncTarget,
@@ -90,10 +90,13 @@ describe('a console', () => {
 
   it('of a target that resets it ends, and the connection goes on', async () => {
     const { sshd, rule } = await startHypervisor();
-    const rude = await startVncTarget(resetAtOnce);
+    // Not before sshd has told of the connection: then it would be one that could not be made.
+    const rude = await startVncTarget(greetAndReset);
     const target = await startVncTarget(greetAndEcho);
     const { open } = openPool(rule);
     const opened = await open(rude.port);
+    await opened.waitForBytes(rfbGreeting.length);
+    opened.connection.write(Buffer.from('x'));
     expect(await opened.waitForEnd()).toContain('the target');
     await (await open(target.port)).waitForBytes(rfbGreeting.length);
     expect(sshd.logins()).toBe(1);
