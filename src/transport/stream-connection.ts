@@ -1,10 +1,15 @@
 // Any Duplex (TLS, a channel of SSH, a WebSocket) as the connection to a target. Where the kernel cannot read into our
-// memory, its bytes are copied there, once, so that a frame header fits in front of them.
-// What always holds: nothing is handed on while the last piece is in use, and the end comes after the last byte.
+// memory, its bytes are copied there, once, so that a frame header fits in front of them, and what comes in many chunks
+// at a time goes on as one.
+// What always holds: nothing is handed on while the last piece is in use, nothing waits longer than until the loop has
+// read what is there, and the end comes after the last byte.
 import type { Duplex } from 'node:stream';
 import { HEAD_ROOM, ReadMemory } from './read-memory.js';
 import { type TargetConnection, type TargetEvents, whyEnded } from './transport.js';
 import { WriteQueue } from './write-queue.js';
+
+/** As much as a record of TLS holds: after so much there is probably more, after less there is nothing for now. */
+const FULL_CHUNK_BYTES = 16 * 1024;
 
 export class StreamConnection implements TargetConnection {
   private readonly stream: Duplex;
@@ -16,6 +21,9 @@ export class StreamConnection implements TargetConnection {
   private held = false;
   /** What came with it and is still to be handed on. */
   private rest: Buffer | undefined;
+  /** Bytes in the present piece that have not been handed on. */
+  private gathered = 0;
+  private gathering: NodeJS.Immediate | undefined;
   /** The stream has ended, and what is to be said about it. */
   private endedBy: string | undefined;
   private failure: Error | undefined;
@@ -89,21 +97,33 @@ export class StreamConnection implements TargetConnection {
   }
 
   private take(chunk: Buffer): void {
-    const { memory, events } = this;
+    const { memory } = this;
     for (let at = 0; at < chunk.length; ) {
-      if (this.over || events === undefined) return;
-      memory.makeRoom(chunk.length - at);
-      const piece = memory.memory;
-      const bytes = chunk.copy(memory.room, 0, at);
+      if (this.over) return;
+      memory.makeRoom(this.gathered + chunk.length - at);
+      const bytes = chunk.copy(memory.room, this.gathered, at);
+      this.gathered += bytes;
       at += bytes;
-      const taken = events.data(piece, HEAD_ROOM, HEAD_ROOM + bytes);
-      memory.adapt(bytes, !taken);
-      if (taken) continue;
-      this.held = true;
+      if (this.gathered === memory.room.length) this.handOn();
+      if (!this.held) continue;
       if (at < chunk.length) this.rest = chunk.subarray(at);
-      this.stream.pause();
       return;
     }
+    if (chunk.length < FULL_CHUNK_BYTES) this.handOn();
+    else this.gathering ??= setImmediate(() => this.handOn());
+  }
+
+  private handOn(): void {
+    clearImmediate(this.gathering);
+    this.gathering = undefined;
+    const { memory, events, gathered } = this;
+    if (this.over || events === undefined || gathered === 0) return;
+    this.gathered = 0;
+    const taken = events.data(memory.memory, HEAD_ROOM, HEAD_ROOM + gathered);
+    memory.adapt(gathered, !taken);
+    if (taken) return;
+    this.held = true;
+    this.stream.pause();
   }
 
   /** When the stream is gone, so is the need of memory, except for what somebody still reads from. */
@@ -116,6 +136,7 @@ export class StreamConnection implements TargetConnection {
   /** Tells the end, once, and not before the last byte. */
   private ended(): void {
     this.endedBy ??= this.why(this.failure);
+    this.handOn();
     if (this.over || this.events === undefined || this.rest !== undefined) return;
     this.over = true;
     this.events.ended(this.endedBy);

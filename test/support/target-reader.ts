@@ -41,6 +41,11 @@ export class TargetReader {
     return this.bytes;
   }
 
+  /** How many bytes came at a time. */
+  get pieces(): readonly number[] {
+    return this.chunks.map(({ length }) => length);
+  }
+
   received(): Buffer {
     return Buffer.concat(this.chunks);
   }

@@ -60,6 +60,29 @@ describe('what a stream brings', () => {
     expect(reader.breaches).toEqual([]);
   });
 
+  it('goes on as one where it comes in many full chunks at a time, and at once where it is short', async () => {
+    const stream = new Slow();
+    const { reader } = over(stream);
+    reader.start();
+    await nextTurn();
+    const record = 16 * 1024;
+    for (let i = 0; i < 3; i++) stream.push(floodBytes(i * record, record));
+    expect(reader.pieces).toEqual([]);
+    await nextTurn();
+    expect(reader.pieces).toEqual([3 * record]);
+    for (let i = 3; i < 5; i++) stream.push(floodBytes(i * record, record));
+    stream.push(floodBytes(5 * record, 10));
+    expect(reader.pieces).toEqual([3 * record, 2 * record + 10]);
+    stream.push(floodBytes(5 * record + 10, 1));
+    expect(reader.pieces).toEqual([3 * record, 2 * record + 10, 1]);
+    for (let i = 0; i < 17; i++) stream.push(floodBytes(5 * record + 11 + i * record, record));
+    expect(reader.pieces.slice(3)).toEqual([LARGE_READ_BYTES]);
+    stream.push(null);
+    expect(await reader.waitForEnd()).toBe('the target closed the connection');
+    expect(reader.pieces.slice(3)).toEqual([LARGE_READ_BYTES, record]);
+    expect(reader.received().equals(floodBytes(0, 22 * record + 11))).toBe(true);
+  });
+
   it('is dropped after end(), even what was there already', async () => {
     const stream = new Slow();
     const { connection, reader } = over(stream);
