@@ -11,6 +11,7 @@ import { checkGreeting } from '../transport/greeting.js';
 import type { ConnectTarget, TargetConnection, TransportTarget } from '../transport/transport.js';
 import { type BrowserChannel, CloseCode } from './browser-channel.js';
 import { createFilters, type MessageFilters } from './message-filters.js';
+import { Pulse } from './pulse.js';
 import { type RefusalClose, RfbRefusal } from './refusal.js';
 import { Relay } from './relay.js';
 import { SetUp } from './set-up.js';
@@ -44,8 +45,6 @@ export interface SessionParts {
   readonly onClosed: () => void;
 }
 
-/** Pings that may stay without an answer. */
-const MAX_UNANSWERED_PINGS = 2;
 const MAX_REASON_BYTES = 123;
 
 export class Session {
@@ -60,11 +59,8 @@ export class Session {
   private filters: MessageFilters | undefined;
   /** After the end, only where the browser is being told of it in RFB. */
   private refusal: RfbRefusal | undefined;
-  private pingTimer: NodeJS.Timeout | undefined;
-  private unansweredPings = 0;
+  private pulse: Pulse | undefined;
   private finished = false;
-  /** Who waits for a sign of life. */
-  private readonly probes = new Set<(alive: boolean) => void>();
 
   constructor(parts: SessionParts) {
     this.parts = parts;
@@ -75,10 +71,7 @@ export class Session {
     browser.listen({
       data: (bytes) => this.fromBrowser(bytes),
       drain: () => this.relay?.browserDrained(),
-      alive: () => {
-        this.unansweredPings = 0;
-        if (this.probes.size > 0) this.answerProbes(true);
-      },
+      alive: () => this.pulse?.felt(),
       left: (why) => {
         this.finish(why);
       },
@@ -88,7 +81,14 @@ export class Session {
         onClosed();
       },
     });
-    this.pingTimer = setInterval(() => this.ping(), settings.pingIntervalMs);
+    this.pulse = new Pulse({
+      browser,
+      intervalMs: settings.pingIntervalMs,
+      isHeldBack: () => this.relay?.browserIsHeldBack ?? this.setUp?.heldBack ?? false,
+      onSilence: () => {
+        if (this.finish('the browser answered no ping')) browser.terminate();
+      },
+    });
     const late = `no answer within ${settings.connectTimeoutMs / 1000} s (proxy_connect_timeout)`;
     this.setUp = new SetUp(settings.connectTimeoutMs, () => {
       // With the target all is well by now.
@@ -111,20 +111,9 @@ export class Session {
     return (this.relay?.bytesToBrowser ?? 0) + (this.relay?.bytesToTarget ?? 0);
   }
 
-  /** Whether the browser answers a ping; one that is not being read at the moment counts as there. */
+  /** Whether the browser answers a ping in time. */
   probe(timeoutMs: number): Promise<boolean> {
-    if (this.finished) return Promise.resolve(false);
-    if (this.relay?.browserIsHeldBack || this.setUp?.heldBack) return Promise.resolve(true);
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => settle(false), timeoutMs);
-      const settle = (alive: boolean) => {
-        clearTimeout(timer);
-        this.probes.delete(settle);
-        resolve(alive);
-      };
-      this.probes.add(settle);
-      this.parts.browser.ping();
-    });
+    return this.pulse?.probe(timeoutMs) ?? Promise.resolve(false);
   }
 
   /** Ends the browser's connection without waiting for its answer. */
@@ -264,22 +253,11 @@ export class Session {
     browser.resume();
   }
 
-  private ping(): void {
-    if (this.relay?.browserIsHeldBack) this.unansweredPings = 0;
-    if (this.unansweredPings >= MAX_UNANSWERED_PINGS) {
-      if (this.finish('the browser answered no ping')) this.parts.browser.terminate();
-      return;
-    }
-    this.unansweredPings++;
-    this.parts.browser.ping();
-  }
-
   /** The end. @returns false when it had come already */
   private finish(reason: string, failed = false): boolean {
     if (this.finished) return false;
     this.finished = true;
-    clearInterval(this.pingTimer);
-    this.answerProbes(false);
+    this.pulse?.stop();
     this.setUp?.giveUp();
     this.setUp = undefined;
     this.target?.end();
@@ -287,10 +265,6 @@ export class Session {
     const seconds = Math.round(performance.now() - this.startedAt) / 1000;
     this.parts.onEnd({ reason, bytesToBrowser, bytesToTarget, seconds, failed });
     return true;
-  }
-
-  private answerProbes(alive: boolean): void {
-    for (const settle of this.probes) settle(alive);
   }
 }
 
