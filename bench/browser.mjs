@@ -133,7 +133,8 @@ export class Browser {
     const rest = part.subarray(says.length - this.#seen.length);
     this.#seen = Buffer.concat([this.#seen, part.subarray(0, says.length - this.#seen.length)]);
     if (this.#seen.length < says.length) return;
-    if (!this.#seen.equals(says)) throw new Error('not the greeting of the target');
+    if (!this.#seen.equals(says))
+      throw new Error(`not the greeting of the target: ${JSON.stringify(this.#seen.toString('latin1'))}`);
     this.#seen = Buffer.alloc(0);
     if (answer.length > 0) this.socket.write(this.wrap(answer));
     if (++this.#turn === this.#turns.length) this.#greeted();

@@ -132,6 +132,17 @@ describe('a Redis that works', () => {
     expect(outcomes.filter((kind) => kind === 'in-use')).toHaveLength(99);
   });
 
+  it('makes two hundred changes of one token at a time, each, and forgets the line', async () => {
+    const { store } = await openRedisStore(urlOf(redis), newPrefix());
+    const token = await createToken(store);
+    const claims = Array.from({ length: 200 }, (_, i) =>
+      claimToken(store, token, `s${i}`, '192.0.2.1', { sessions: 'shared' }),
+    );
+    const outcomes = (await Promise.all(claims)).map(({ kind }) => kind);
+    expect(outcomes.filter((kind) => kind === 'granted')).toHaveLength(200);
+    expect(store['lines'].size).toBe(0);
+  });
+
   it('tells the hosts of each other within a second, and nobody of himself', async () => {
     const prefix = newPrefix();
     const { store: one } = await openRedisStore(urlOf(redis), prefix);

@@ -56,9 +56,11 @@ export function claimToken(
   token: Token,
   session = 's1',
   client = '192.0.2.1',
+  over: Partial<TokenRules> = {},
 ): Promise<ClaimOutcome> {
   const request = { session: session as SessionId, client };
-  return store.update({ hash: hashToken(token) }, (record, now) => claim(record, request, rules, now));
+  const all = { ...rules, ...over };
+  return store.update({ hash: hashToken(token) }, (record, now) => claim(record, request, all, now));
 }
 
 export function revokeToken(store: RedisTokenStore, token: Token) {

@@ -14,6 +14,7 @@ import { accessTo, topologyOf } from './access.js';
 import { RedisBus } from './bus.js';
 import { notKept, RedisCalls, takesNothingNew, unavailable } from './calls.js';
 import { RedisClock } from './clock.js';
+import { RedisUnreachable } from './connection.js';
 import { RedisHeartbeat } from './heartbeat.js';
 import { RedisKeys } from './keys.js';
 import { MAX_NEW_RECORD_BYTES, recordText } from './record.js';
@@ -48,6 +49,8 @@ export class RedisTokenStore implements TokenStore {
   private readonly search: RedisSearch;
   private readonly subscriber: RedisBus;
   private readonly heartbeat: RedisHeartbeat;
+  /** The last change of a token that this host has begun, or that waits for its turn. */
+  private readonly lines = new Map<TokenHash, Promise<RedisUnreachable | undefined>>();
   /** For close(). */
   private readonly underWay = new Set<Promise<void>>();
 
@@ -100,7 +103,7 @@ export class RedisTokenStore implements TokenStore {
   }
 
   update<R>({ hash }: TokenKey, change: Change<R>): Promise<R> {
-    return this.track(this.compareAndSet(hash, change));
+    return this.track(this.inLine(hash, (end) => this.compareAndSet(hash, change, end)));
   }
 
   ofVm(vmId: number): Promise<readonly StoredToken[]> {
@@ -116,6 +119,30 @@ export class RedisTokenStore implements TokenStore {
     this.subscriber.close();
     this.topology.close();
     await this.heartbeat.stop();
+  }
+
+  /**
+   * Changes of one token follow each other, so that only other hosts can come in between; where Redis cannot be reached,
+   * that goes for all who wait.
+   * @param work has a deadline
+   */
+  private inLine<T>(hash: TokenHash, work: (end: number) => Promise<T>): Promise<T> {
+    const end = performance.now() + UPDATE_TIMEOUT_MS;
+    const before = this.lines.get(hash);
+    const next = (unreachable: RedisUnreachable | undefined) => {
+      if (unreachable !== undefined) throw unreachable;
+      return work(end);
+    };
+    const turn = before === undefined ? work(end) : before.then(next);
+    const settled = turn.then(
+      () => undefined,
+      (error: unknown) => (error instanceof RedisUnreachable ? error : undefined),
+    );
+    this.lines.set(hash, settled);
+    void settled.then(() => {
+      if (this.lines.get(hash) === settled) this.lines.delete(hash);
+    });
+    return turn;
   }
 
   /** Errors of Redis become ours. */
@@ -155,8 +182,8 @@ export class RedisTokenStore implements TokenStore {
     throw new GatewayError('too-many-tokens', { detail: `max_tokens_per_vm (${maxOfVm}) is reached` });
   }
 
-  private async compareAndSet<R>(hash: TokenHash, change: Change<R>): Promise<R> {
-    const end = performance.now() + UPDATE_TIMEOUT_MS;
+  private async compareAndSet<R>(hash: TokenHash, change: Change<R>, end: number): Promise<R> {
+    if (performance.now() >= end) throw notInTime('the changes before it took too long');
     let present = await this.records.read(hash);
     for (let attempt = 1; ; attempt++) {
       const { record: before, now } = present;
@@ -167,7 +194,7 @@ export class RedisTokenStore implements TokenStore {
       if (changed === undefined) return result;
       present = changed;
       if (attempt >= MAX_ATTEMPTS || performance.now() >= end) {
-        throw new GatewayError('store-unavailable', { detail: 'the token is changed all the time' });
+        throw notInTime('it is changed all the time');
       }
       await pause(Math.random() * Math.min(MAX_JITTER_MS, attempt));
       present = { ...present, now: this.now() };
@@ -210,4 +237,8 @@ export class RedisTokenStore implements TokenStore {
       this.logger.warn({ cause: causeOf(error) }, 'Redis takes no new tokens now');
     }
   }
+}
+
+function notInTime(why: string): GatewayError {
+  return new GatewayError('store-unavailable', { detail: `the token cannot be changed: ${why}` });
 }
