@@ -69,7 +69,7 @@ export function race(options: RaceOptions, signal: AbortSignal): Promise<Socket>
       socket.once('error', failed);
       socket.once('connect', () => {
         // An error may come before the socket has come to whom it is for; its end tells enough.
-        socket.on('error', () => undefined).off('error', failed);
+        socket.on('error', toldByItsEnd).off('error', failed);
         running.delete(socket);
         over();
         resolve(socket);
@@ -80,6 +80,9 @@ export function race(options: RaceOptions, signal: AbortSignal): Promise<Socket>
     next();
   });
 }
+
+/** Not made anew for each socket, for it would keep all that the race was about as long as the socket lives. */
+function toldByItsEnd(): void {}
 
 /** The families take turns, beginning with the one that the system prefers. */
 function alternate(addresses: readonly LookupAddress[]): LookupAddress[] {
