@@ -26,8 +26,8 @@ export const usage = `npm run bench -- [options]
   --quick          a try: one short round
   --rounds N       rounds, 5 without
   --only LOADS     of ${loadNames.join(', ')}
-  --peers PEERS    of ${peerNames.slice(0, 8).join(', ')},
-                   ${peerNames.slice(8).join(', ')}
+  --peers PEERS    of ${peerNames.slice(0, 9).join(', ')},
+                   ${peerNames.slice(9).join(', ')}
   --json FILE      every measurement
   --cpu-prof DIR   CPU profiles of the relays that are Node programs; they cost something themselves
 

@@ -30,7 +30,7 @@ import { startWebsockify } from './peers/websockify.mjs';
 
 /** @typedef {'thisProxy' | 'twoWorkers' | 'plainWs' | 'websockify' | 'haproxy' | StorePeer | WayPeer} PeerName */
 /** This proxy with its tokens elsewhere.
- * @typedef {'memoryStore' | 'redisStore' | 'sealedStore'} StorePeer */
+ * @typedef {'fileStore' | 'memoryStore' | 'redisStore' | 'sealedStore'} StorePeer */
 
 /** This proxy with its target elsewhere, and HAProxy where it has the same way.
  * @typedef {'viaTcp' | 'viaTls' | 'viaSsh' | 'viaUnix' | 'viaWs' | 'viaWss' | 'security' | 'filtered' | 'haproxyTls' |
@@ -83,6 +83,12 @@ export const kinds = [
     title: 'HAProxy, TCP',
     needs: ['haproxy'],
     start: (surroundings) => startHaproxy(surroundings),
+  },
+  {
+    name: 'fileStore',
+    title: 'file',
+    ...stores,
+    start: (surroundings) => startThisProxy(surroundings, { store: 'file' }),
   },
   {
     name: 'memoryStore',

@@ -43,7 +43,7 @@ export function reportTables(samples, all) {
     );
   }
   const stores = storeLines(samples, all);
-  if (stores.length > 1)
+  if (stores.length > 0)
     parts.push('### By store', table(['`token_store`', 'connect, CPU µs', 'tokens a second'], stores));
   parts.push(...reportWays(samples, all));
   const calls = callLines(samples, kinds);
@@ -98,9 +98,9 @@ function callLines(samples, kinds) {
  */
 function storeLines(samples, kinds) {
   return kinds
-    .filter(({ name, table: place }) => place === 'stores' || name === 'thisProxy')
+    .filter(({ table: place }) => place === 'stores')
     .map(({ name, title }) => [
-      name === 'thisProxy' ? 'file' : title,
+      title,
       shortNumber(medianOf(samples, 'connect', name) ?? Number.NaN),
       shortNumber(callRate(samples, name) ?? Number.NaN),
     ]);

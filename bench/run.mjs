@@ -1,6 +1,7 @@
 // @ts-check
-// A whole run: every load against every peer in turn, round by round.
-// What always holds: what is compared was measured within the same minutes, and no peer is always the first.
+// A whole run: table by table, every load against every peer in turn, round by round.
+// What always holds: what stands in one table was measured within the same minutes, no peer is always the first, and
+// those of other tables are not there: of many that wait for their turn for long, compilers and caches forget too much.
 import { measureIdle } from './idle.mjs';
 import { measureIssue, measureOned } from './issue.mjs';
 import { loads } from './load.mjs';
@@ -26,8 +27,8 @@ const maxIdleRounds = 3;
 const repeatsPerRound = 8;
 /** Times as long as it is measured: so many parts take a share in a call that the compiler is busy for long. */
 const issueWarmUp = 12;
-/** Opened and closed before sessions are weighed, so that what every relay needs anyway is there. */
-const warmUpSessions = 2_000;
+/** Opened and closed before sessions are weighed, so that what every process needs anyway is there: heaps that have grown. */
+const warmUpSessions = 6_000;
 
 export class Run {
   /** @type {Sample[]} */
@@ -52,19 +53,34 @@ export class Run {
   }
 
   async execute() {
-    const { rounds } = this.#plan;
+    for (const place of [undefined, 'stores', 'ways']) {
+      const kinds = this.#stage.kinds.filter(({ table }) => table === place);
+      if (kinds.length > 0) await this.#fill(place ?? 'peers', kinds);
+    }
+  }
+
+  /**
+   * Measures all of one table.
+   * @param {string} title
+   * @param {readonly PeerKind[]} kinds
+   */
+  async #fill(title, kinds) {
     /** @type {Running[]} */
     const running = [];
-    for (const kind of this.#stage.kinds) running.push({ kind, peer: await this.#stage.start(kind) });
+    for (const kind of kinds) running.push({ kind, peer: await this.#stage.start(kind) });
     await this.#prepare(running);
+    const rounds = Math.min(
+      this.#plan.rounds,
+      Math.max(...kinds.map((kind) => kind.rounds ?? this.#plan.rounds)),
+    );
     for (let round = 0; round < rounds; round++) {
       const inTurn = running.map(
         (_one, index) => /** @type {Running} */ (running[(index + round) % running.length]),
       );
-      this.#tell(`round ${round + 1} of ${rounds}`);
+      this.#tell(`${title}: round ${round + 1} of ${rounds}`);
       await this.#measureLoads(inTurn, round);
       if (this.#wants('idle') && round < maxIdleRounds) await this.#measureIdle(inTurn, round);
-      if (this.#wants('issue')) await this.#measureIssue(inTurn, round);
+      if (this.#wants('issue') && running.some(takesPart('issue'))) await this.#measureIssue(inTurn, round);
     }
     for (const { peer } of running) await peer.stop();
   }
@@ -111,9 +127,8 @@ export class Run {
    * @param {number} round
    */
   async #measureLoads(running, round) {
-    const takingTurns = running.filter(({ kind }) => round < (kind.rounds ?? Number.POSITIVE_INFINITY));
     for (const load of this.#wantedLoads()) {
-      for (const { kind, peer } of takingTurns.filter(takesPart(load.name))) {
+      for (const { kind, peer } of running.filter(takesPart(load.name))) {
         const units = this.#units.get(`${load.name} ${kind.name}`) ?? load.first;
         const measured = await this.#patience.measure(() =>
           measure(this.#stage.generator, peer, load, units),
