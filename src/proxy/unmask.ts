@@ -18,10 +18,26 @@ export function unmask(bytes: Buffer, from: number, to: number, mask: Uint8Array
     const words = (to - at) >>> 2;
     const view = new Int32Array(bytes.buffer, bytes.byteOffset + at, words);
     const key = rotatedKey(mask, phase + misaligned);
-    for (let i = 0; i < words; i++) (view[i] as number) ^= key;
+    xorWords(view, key);
     at += words << 2;
   }
   unmaskBytes(bytes, at, to, at, mask, phase + (at - from));
+}
+
+/** Eight at a time: V8 does not unroll, and a word costs less than the loop around it. */
+function xorWords(view: Int32Array, key: number): void {
+  let i = 0;
+  for (const end = view.length - 7; i < end; i += 8) {
+    (view[i] as number) ^= key;
+    (view[i + 1] as number) ^= key;
+    (view[i + 2] as number) ^= key;
+    (view[i + 3] as number) ^= key;
+    (view[i + 4] as number) ^= key;
+    (view[i + 5] as number) ^= key;
+    (view[i + 6] as number) ^= key;
+    (view[i + 7] as number) ^= key;
+  }
+  for (; i < view.length; i++) (view[i] as number) ^= key;
 }
 
 /** Unmasks `bytes[from, to)` to where `into` begins, at or before `from`. */
