@@ -58,22 +58,12 @@ export function openLog(file: string | undefined, debugLevel: number, setting = 
     mode: 0o640,
     sync: false,
     maxLength: MAX_PENDING_BYTES,
-    minLength: maxWrite - 1,
     maxWrite,
   });
   // A full disk or a closed pipe must not end consoles; pino tries again with the next line.
   destination.on('error', () => {});
   let closed: Promise<void> | undefined;
-  let flushing: NodeJS.Timeout | undefined;
-  const gathering = {
-    write: (line: string) => {
-      destination.write(line);
-      flushing ??= setTimeout(() => {
-        flushing = undefined;
-        destination.flush();
-      }, GATHER_MS);
-    },
-  };
+  const gathered = new Gathered(maxWrite, (lines) => destination.write(lines));
   const logger = pino(
     {
       level: levelName(debugLevel),
@@ -81,7 +71,7 @@ export function openLog(file: string | undefined, debugLevel: number, setting = 
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }), log: redacted },
     },
-    gathering,
+    gathered,
   );
   return {
     logger,
@@ -89,10 +79,11 @@ export function openLog(file: string | undefined, debugLevel: number, setting = 
       logger.level = levelName(level);
     },
     reopen: () => {
+      gathered.flush();
       if (file !== undefined) destination.reopen();
     },
     close: () => {
-      clearTimeout(flushing);
+      gathered.flush();
       closed ??= new Promise((resolve) => {
         const giveUp = setTimeout(() => {
           // On a full disk pino would try for ever to write what is left, as the process exits.
@@ -108,6 +99,38 @@ export function openLog(file: string | undefined, debugLevel: number, setting = 
       return closed;
     },
   };
+}
+
+/** Not left to pino's destination, which takes the length of all that it has gathered anew for every line. */
+class Gathered {
+  private readonly maxBytes: number;
+  private readonly take: (lines: string) => void;
+  private lines = '';
+  private bytes = 0;
+  private timer: NodeJS.Timeout | undefined;
+
+  /** @param maxBytes that are taken at a time; a line that is longer comes alone */
+  constructor(maxBytes: number, take: (lines: string) => void) {
+    this.maxBytes = maxBytes;
+    this.take = take;
+  }
+
+  write(line: string): void {
+    const bytes = Buffer.byteLength(line);
+    if (this.bytes + bytes > this.maxBytes) this.flush();
+    this.lines += line;
+    this.bytes += bytes;
+    this.timer ??= setTimeout(() => this.flush(), GATHER_MS);
+  }
+
+  flush(): void {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    const { lines } = this;
+    this.lines = '';
+    this.bytes = 0;
+    if (lines !== '') this.take(lines);
+  }
 }
 
 function levelName(debugLevel: number): string {
