@@ -39,8 +39,9 @@ export function clientAddress(
   forwardedFor: string | string[] | undefined,
   trusted: TrustedProxies,
 ): string {
-  let client = plainAddress(peer ?? '') ?? 'unknown';
-  const chain = String(forwardedFor ?? '').split(',');
+  let client = plainPeer(peer ?? '') ?? 'unknown';
+  if (forwardedFor === undefined || !trusted.has(client)) return client;
+  const chain = String(forwardedFor).split(',');
   while (trusted.has(client) && chain.length > 0) {
     const previous = plainAddress((chain.pop() ?? '').trim());
     // A proxy that names no address leaves us with its own.
@@ -58,6 +59,9 @@ function plainAddress(text: string): string | undefined {
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(unzoned)?.[1] ?? unzoned;
   return isIP(mapped) === 0 ? undefined : mapped;
 }
+
+/** Asked several times for each connection. */
+const plainPeer = remembered(plainAddress);
 
 function familyOf(address: string): 'ipv4' | 'ipv6' {
   return isIP(address) === 4 ? 'ipv4' : 'ipv6';

@@ -9,7 +9,7 @@ import { isLoopback, TrustedProxies } from './client-address.js';
 import type { Loaded } from './config/load.js';
 import type { Settings } from './config/options.js';
 import { SessionEndings } from './console/endings.js';
-import { type ConsoleGate, Gate } from './console/gate.js';
+import { type ConsoleGate, Gate, type GateSettings } from './console/gate.js';
 import { createIssue } from './console/issue.js';
 import { Recheck } from './console/recheck.js';
 import { Revocation } from './console/revoke.js';
@@ -27,7 +27,6 @@ import { createEndpoint } from './rpc/endpoint.js';
 import { createStore } from './stores.js';
 import { ownPasswordKey, readPasswordKey } from './tokens/password-key.js';
 import type { PasswordKey } from './tokens/password-seal.js';
-import type { TokenRules } from './tokens/rules.js';
 import type { TokenStore } from './tokens/store.js';
 
 /** What follows from the settings, and is made anew with them. */
@@ -36,7 +35,7 @@ interface Present {
   readonly trustedProxies: TrustedProxies;
   readonly serverUsers: ReadonlySet<string>;
   readonly serviceSession: SessionString | undefined;
-  readonly rules: TokenRules;
+  readonly rules: GateSettings;
 }
 
 export class ControlPlane {
@@ -77,10 +76,7 @@ export class ControlPlane {
     });
     this.gate = new Gate({
       ...{ store, sessions, endings, audit, isExempt },
-      settings: () => ({
-        ...this.present.rules,
-        maxUnknownTokens: this.present.settings.max_unknown_tokens,
-      }),
+      settings: rules,
       recheck: (grant, key) => this.recheck.atConnect(grant, key),
       vncAccess: (grant) => vncAccessOf(grant, this.passwordKey),
     });
@@ -158,6 +154,7 @@ function presentOf(settings: Settings): Present {
       maxAgeMs: settings.token_max_age === 0 ? undefined : settings.token_max_age * 1000,
       sessions: settings.token_sessions,
       bindClient: settings.bind_client === 'ip',
+      maxUnknownTokens: settings.max_unknown_tokens,
     },
   };
 }

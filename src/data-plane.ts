@@ -7,7 +7,7 @@ import type { Door } from './console/gate.js';
 import type { SessionPlace } from './console/sessions.js';
 import { ConsoleTargets } from './console-targets.js';
 import type { Logger } from './log.js';
-import { ConsoleProxy } from './proxy/proxy.js';
+import { ConsoleProxy, type ProxySettings } from './proxy/proxy.js';
 
 export interface DataPlane {
   /** Listens; @returns the addresses, none where the proxy is off. @throws StartError naming the setting */
@@ -23,13 +23,13 @@ export interface DataPlane {
 /** The data plane of one process. */
 export class LocalDataPlane implements DataPlane {
   private settings: Settings;
-  private trustedProxies: TrustedProxies;
+  private present: ProxySettings;
   private readonly proxy: ConsoleProxy;
   private readonly targets: ConsoleTargets;
 
   constructor(settings: Settings, door: Door, logger: Logger) {
     this.settings = settings;
-    this.trustedProxies = new TrustedProxies(settings.trusted_proxies);
+    this.present = proxySettings(settings);
     this.targets = new ConsoleTargets(logger);
     this.proxy = new ConsoleProxy({
       door,
@@ -38,13 +38,7 @@ export class LocalDataPlane implements DataPlane {
       logger,
       wss: settings.vnc_proxy_support_wss,
       certificateFiles: certificateFiles(settings),
-      settings: () => ({
-        publicUrl: this.settings.public_url,
-        allowedOrigins: this.settings.allowed_origins,
-        trustedProxies: this.trustedProxies,
-        pingIntervalMs: this.settings.proxy_ping * 1000,
-        connectTimeoutMs: this.settings.proxy_connect_timeout * 1000,
-      }),
+      settings: () => this.present,
     });
   }
 
@@ -63,7 +57,7 @@ export class LocalDataPlane implements DataPlane {
     if (settings.vnc_proxy_port.kind !== 'off') this.proxy.reloadCertificate(certificateFiles(settings));
     takeTargets();
     this.settings = settings;
-    this.trustedProxies = new TrustedProxies(settings.trusted_proxies);
+    this.present = proxySettings(settings);
   }
 
   async stop(deadlineMs: number): Promise<void> {
@@ -82,6 +76,16 @@ export class LocalDataPlane implements DataPlane {
 
 function certificateFiles(settings: Settings) {
   return { cert: settings.vnc_proxy_cert, key: settings.vnc_proxy_key };
+}
+
+function proxySettings(settings: Settings): ProxySettings {
+  return {
+    publicUrl: settings.public_url,
+    allowedOrigins: settings.allowed_origins,
+    trustedProxies: new TrustedProxies(settings.trusted_proxies),
+    pingIntervalMs: settings.proxy_ping * 1000,
+    connectTimeoutMs: settings.proxy_connect_timeout * 1000,
+  };
 }
 
 /** Where the proxy listens; with vnc_proxy_ipv6 a bare port has an IPv6 address beside its own. */

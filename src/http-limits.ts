@@ -43,5 +43,9 @@ export function requestPath(request: IncomingMessage): string | undefined {
 /** The request's target; its host means nothing. */
 export function requestUrl({ url = '' }: IncomingMessage): URL | undefined {
   const absolute = url.startsWith('/') ? `http://localhost${url}` : url;
-  return URL.canParse(absolute) ? new URL(absolute) : undefined;
+  try {
+    return new URL(absolute);
+  } catch {
+    return undefined;
+  }
 }

@@ -107,10 +107,11 @@ export class Gate implements ConsoleGate {
   }
 
   async open(knock: Knock, place: SessionPlace): Promise<Admitted> {
-    const arrival: NewArrival = { ...knock, place, id: newSessionId() };
+    const { key, client, ref } = knock;
+    const arrival: NewArrival = { key, client, ref, place, id: newSessionId(), grant: undefined };
     const ending = this.parts.sessions.expect(arrival.id);
     try {
-      this.checkUnknownTokens(knock.client);
+      this.checkUnknownTokens(client);
       return await this.admit(arrival, ending);
     } catch (error) {
       this.parts.audit('refused', {
@@ -192,7 +193,7 @@ export class Gate implements ConsoleGate {
     endings.end(replaced, 'taken-over');
     if (replaced.length > 0) audit('taken-over', about(arrival));
     audit('redeemed', { ...about(arrival), target: grant.target, worker: place.worker });
-    return { session: id, grant, ...(vnc === undefined ? {} : { vnc }) };
+    return { session: id, grant, vnc };
   }
 
   /** @param silent a session that did not answer */

@@ -50,7 +50,7 @@ export class Handshakes {
   }
 }
 
-/** The same for a TCP socket and the TLS socket on top of it. */
-function keyOf({ remoteAddress, remotePort, localPort }: Socket): string {
-  return `${remoteAddress} ${remotePort} ${localPort}`;
+/** The same for a TCP socket and the TLS socket on top of it, which know it both without asking the kernel again. */
+function keyOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
 }

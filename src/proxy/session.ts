@@ -124,7 +124,8 @@ export class Session {
 
   private async connect(signal: AbortSignal): Promise<void> {
     const { grant, vnc, connect, secure, browser } = this.parts;
-    const place = { ...grant.target, vmId: grant.vmId };
+    const { host, port } = grant.target;
+    const place = { host, port, vmId: grant.vmId };
     const reached = await connect(place, signal);
     if (this.finished) return reached.destroy();
     if (vnc === undefined) return this.startTarget(reached);

@@ -83,10 +83,8 @@ export function claim(
   if (standing !== undefined) return refused(standing);
   // The silent one among them, unless it has left since it was asked.
   const replaced = rules.sessions === 'single' ? present : [];
-  const lease: Lease = {
-    ...{ session: request.session, client: request.client },
-    ...{ since: now, until: now + LEASE_MS, bytes: 0 },
-  };
+  const { session, client } = request;
+  const lease: Lease = { session, client, since: now, until: now + LEASE_MS, bytes: 0 };
   const next: Use = {
     firstAt: use?.firstAt ?? now,
     network: use?.network ?? network,

@@ -54,11 +54,11 @@ export function race(options: RaceOptions, signal: AbortSignal): Promise<Socket>
       const socket = connect({
         host: one.address,
         port,
-        ...(localAddress === undefined ? {} : { localAddress }),
+        localAddress,
         noDelay: true,
         keepAlive: true,
         keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS,
-        ...(onread === undefined ? {} : { onread }),
+        onread,
       });
       running.add(socket);
       const failed = (error: Error) => {
