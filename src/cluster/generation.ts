@@ -89,7 +89,7 @@ export class Generation {
     this.workers.add(worker);
     return new Promise((resolve, reject) => {
       const late = setTimeout(() => worker.process.kill('SIGKILL'), START_TIMEOUT_MS);
-      worker.on('message', (message: ToPrimary) => {
+      const heard = (message: ToPrimary) => {
         if (message.type === 'hello') send(worker, { type: 'start', number, settings: this.parts.settings });
         if (message.type === 'open') void this.answer(worker, place, message);
         if (message.type === 'closed') this.parts.gate.closed(message.session, message.end);
@@ -102,6 +102,9 @@ export class Generation {
           reject(new StartError(message.message));
           worker.process.kill('SIGKILL');
         }
+      };
+      worker.on('message', (messages: readonly ToPrimary[]) => {
+        for (const message of messages) heard(message);
       });
       worker.on('error', () => {});
       worker.once('exit', (code, signal) => {

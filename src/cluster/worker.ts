@@ -6,6 +6,7 @@ import { StartError } from '../errors.js';
 import { type Log, openLog } from '../log.js';
 import { DoorChannel } from './door-channel.js';
 import type { ToPrimary, ToWorker } from './messages.js';
+import { Outbox } from './outbox.js';
 
 /** Where there was no time to ask: what SIGTERM to a single worker means. */
 const OWN_STOP_DEADLINE_MS = 5_000;
@@ -22,6 +23,9 @@ export function runWorker(): Promise<void> {
 
 class Worker {
   private readonly end: () => void;
+  private readonly outbox = new Outbox((messages) => {
+    if (process.connected) process.send?.(messages, undefined, undefined, () => {});
+  });
   private readonly door = new DoorChannel((message) => this.tell(message));
   private dataPlane: LocalDataPlane | undefined;
   private log: Log | undefined;
@@ -94,11 +98,12 @@ class Worker {
     if (this.ending && !again) return;
     this.ending = true;
     if (this.dataPlane !== undefined) await work(this.dataPlane);
+    this.outbox.flush();
     await this.log?.close();
     this.end();
   }
 
   private tell(message: ToPrimary): void {
-    if (process.connected) process.send?.(message, undefined, undefined, () => {});
+    this.outbox.put(message);
   }
 }
