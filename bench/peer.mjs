@@ -4,7 +4,7 @@
 import { findCommand } from './child-process.mjs';
 import { startByWay, startWithSecurity } from './peers/by-way.mjs';
 import { startHaproxy } from './peers/haproxy.mjs';
-import { startPlainWs } from './peers/plain-ws.mjs';
+import { startPlainTcp, startPlainWs } from './peers/plain-relays.mjs';
 import { startThisProxy } from './peers/this-proxy.mjs';
 import { startWebsockify } from './peers/websockify.mjs';
 
@@ -28,7 +28,7 @@ import { startWebsockify } from './peers/websockify.mjs';
  * @property {() => Promise<void>} stop
  */
 
-/** @typedef {'thisProxy' | 'twoWorkers' | 'plainWs' | 'websockify' | 'haproxy' | StorePeer | WayPeer} PeerName */
+/** @typedef {'thisProxy' | 'twoWorkers' | 'plainWs' | 'plainTcp' | 'websockify' | 'haproxy' | StorePeer | WayPeer} PeerName */
 /** This proxy with its tokens elsewhere.
  * @typedef {'fileStore' | 'memoryStore' | 'redisStore' | 'sealedStore'} StorePeer */
 
@@ -71,6 +71,12 @@ export const kinds = [
     start: (surroundings) => startThisProxy(surroundings, { workers: 2 }),
   },
   { name: 'plainWs', title: 'plain `ws`', start: startPlainWs },
+  {
+    name: 'plainTcp',
+    title: 'Node, TCP',
+    loads: ['screen', 'paste', 'echo', 'connect'],
+    start: startPlainTcp,
+  },
   {
     name: 'websockify',
     title: 'websockify',

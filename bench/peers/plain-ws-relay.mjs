@@ -4,7 +4,7 @@
 import { connect } from 'node:net';
 import { WebSocketServer } from 'ws';
 
-const [port, token = '', targetPort] = process.argv.slice(2);
+const [port, targetPort, token = ''] = process.argv.slice(2);
 const targets = new Map([[token, { host: '127.0.0.1', port: Number(targetPort) }]]);
 const server = new WebSocketServer({
   host: '127.0.0.1',
