@@ -1,11 +1,17 @@
 // @ts-check
-// Memory of idle sessions. What always holds: the peer is a fresh one that has served a while, so that neither its
-// start nor the garbage of other loads is counted; and it is the only thing that changes in between.
+// Memory of idle sessions. What always holds: the peer is a fresh one that has served a while, so that its start is not
+// counted; garbage is collected before it is weighed; and the sessions are the only thing that changes in between.
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { processesOf } from './cpu-time.mjs';
 import { treeMemory } from './memory.mjs';
 
 const settleMs = 1_500;
+/** As collect.mjs has it, which must not be loaded here. */
+const collectSignal = 'SIGWINCH';
 const deadlineMs = 120_000;
+/** For a peer that is to be weighed, where it is a program of Node's. */
+export const weighedFlags = ['--expose-gc', `--import=${join(import.meta.dirname, 'collect.mjs')}`];
 
 /**
  * @param {import('./helper.mjs').Helper} generator
@@ -16,12 +22,18 @@ const deadlineMs = 120_000;
 export async function measureIdle(generator, peer, { sessions, warmUp }) {
   const { address, pid } = peer;
   await generator.ask('connect', { address, units: warmUp, parallel: 16 }, deadlineMs);
-  await sleep(settleMs);
-  const before = treeMemory(pid);
+  const before = await weigh(pid);
   await generator.ask('openIdle', { address, units: sessions }, deadlineMs);
-  await sleep(settleMs);
-  const bytes = treeMemory(pid) - before;
+  const bytes = (await weigh(pid)) - before;
   await generator.ask('closeIdle', {}, deadlineMs);
   await peer.stop();
   return bytes;
+}
+
+/** @param {number} root */
+async function weigh(root) {
+  await sleep(settleMs);
+  for (const pid of processesOf(root)) process.kill(pid, collectSignal);
+  await sleep(settleMs);
+  return treeMemory(root);
 }

@@ -2,7 +2,7 @@
 // A whole run: table by table, every load against every peer in turn, round by round.
 // What always holds: what stands in one table was measured within the same minutes, no peer is always the first, and
 // those of other tables are not there: of many that wait for their turn for long, compilers and caches forget too much.
-import { measureIdle } from './idle.mjs';
+import { measureIdle, weighedFlags } from './idle.mjs';
 import { measureIssue, measureOned } from './issue.mjs';
 import { loads } from './load.mjs';
 import { calibrate, check, measure, warmUp } from './measure.mjs';
@@ -150,7 +150,8 @@ export class Run {
       );
       const warmUp = kind.processEach ? units : warmUpSessions;
       const amounts = { sessions: units, warmUp };
-      const bytes = await measureIdle(this.#stage.generator, await this.#stage.start(kind), amounts);
+      const peer = await this.#stage.start(kind, weighedFlags);
+      const bytes = await measureIdle(this.#stage.generator, peer, amounts);
       this.samples.push({ load: 'idle', peer: kind.name, round, units, bytes });
     }
   }

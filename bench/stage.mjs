@@ -16,7 +16,7 @@ import { choosePeers } from './peer.mjs';
  * @property {number} onedPort
  * @property {readonly PeerKind[]} kinds those that take part
  * @property {readonly string[]} absent who does not, and why
- * @property {(kind: PeerKind) => Promise<Peer>} start
+ * @property {(kind: PeerKind, more?: readonly string[]) => Promise<Peer>} start with more flags for Node
  * @property {(door: Door) => Promise<number>} visits how many connections the target has seen at that door
  */
 
@@ -48,7 +48,10 @@ export async function setStage({ peers, nodeFlags }, { cores }, folder) {
     onedPort,
     kinds,
     absent,
-    start: (kind) => kind.start({ ...around, command: findCommand(kind.needs?.[0] ?? '') ?? '' }),
+    start: (kind, more = []) => {
+      const command = findCommand(kind.needs?.[0] ?? '') ?? '';
+      return kind.start({ ...around, nodeFlags: [...nodeFlags, ...more], command });
+    },
     visits: async (door) => {
       const visits = /** @type {Partial<Record<Door, number>>} */ (await target.ask('visits'));
       return visits[door] ?? 0;

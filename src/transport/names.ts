@@ -3,6 +3,7 @@
 // name at the same time waits for the same answer.
 import { type LookupAddress, lookup } from 'node:dns';
 import { isIP } from 'node:net';
+import { untilAborted } from './until-aborted.js';
 
 const REMEMBER_MS = 10_000;
 const MAX_NAMES = 1_000;
@@ -25,6 +26,7 @@ export async function resolveName(name: string, signal: AbortSignal): Promise<re
   if (family !== 0) return [{ address: name, family }];
   const known = answers.get(name);
   const answer = known !== undefined && known.until > performance.now() ? known : ask(name);
+  // The system's look-up cannot be called off.
   return untilAborted(answer.addresses, signal);
 }
 
@@ -50,14 +52,5 @@ function lookUp(name: string): Promise<readonly LookupAddress[]> {
       else if (addresses.length > 0) resolve(addresses);
       else reject(Object.assign(new Error('no address'), { code: 'ENOTFOUND' }));
     });
-  });
-}
-
-/** The system's look-up cannot be called off; who waits for it can. */
-function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    signal.addEventListener('abort', abort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
   });
 }

@@ -10,6 +10,7 @@ import { knownHostsName } from './known-hosts.js';
 import { connectToSshd, type SshAttempt } from './ssh-attempt.js';
 import type { SshClient } from './ssh-client.js';
 import { refusedChannel, SshConnectionLost, sshFailed } from './ssh-errors.js';
+import { untilAborted } from './until-aborted.js';
 
 export type { SshDial } from './ssh-attempt.js';
 
@@ -43,7 +44,7 @@ export class SshConnection {
     this.parts = parts;
     this.label = knownHostsName(parts.way.host, parts.way.port);
     // Whatever step it is in: who waits hears of the end at once.
-    this.ready = unless(this.open(), this.attempt.signal);
+    this.ready = untilAborted(this.open(), this.attempt.signal);
     this.ready.catch((error: unknown) => this.over(toGatewayError(error)));
   }
 
@@ -63,7 +64,7 @@ export class SshConnection {
     this.waiting++;
     clearTimeout(this.idleTimer);
     try {
-      const client = await unless(this.ready, signal);
+      const client = await untilAborted(this.ready, signal);
       return await this.requestChannel(client, port, signal);
     } finally {
       this.waiting--;
@@ -181,15 +182,4 @@ export class SshConnection {
       message,
     );
   }
-}
-
-/** `promise`, or the signal's reason when it fires first. */
-function unless<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    signal.throwIfAborted();
-    signal.addEventListener('abort', abort);
-    const done = () => signal.removeEventListener('abort', abort);
-    promise.then(resolve, reject).finally(done);
-  });
 }

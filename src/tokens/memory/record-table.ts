@@ -7,6 +7,13 @@ import type { StoredToken } from '../store.js';
 import type { TokenHash } from '../token.js';
 import { ExpiryOrder } from './expiry-order.js';
 
+/** Of living tokens, about 100 MB of memory; at the default token_ttl that is 300 tokens issued a second. */
+export const MAX_TOKENS = 200_000;
+
+export const SWEEP_INTERVAL_MS = 1000;
+/** Records that one sweep looks at: some milliseconds, and more than can be issued within a second. */
+export const SWEEP_BATCH = 5000;
+
 export class RecordTable {
   private readonly maxEnded: number;
   private readonly live = new Shelf();

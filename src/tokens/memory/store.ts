@@ -7,14 +7,7 @@ import { noBus } from '../bus.js';
 import type { TokenRecord } from '../record.js';
 import type { Change, CreateOptions, StoredToken, TokenKey, TokenStore } from '../store.js';
 import { hashToken, newToken, type Token, type TokenHash } from '../token.js';
-import { RecordTable } from './record-table.js';
-
-const SWEEP_INTERVAL_MS = 1000;
-/** Records that one sweep looks at: some milliseconds, and more than can be issued within a second. */
-const SWEEP_BATCH = 5000;
-
-/** About 100 MB of memory; at the default token_ttl that is 300 tokens issued a second. */
-const MAX_TOKENS = 200_000;
+import { MAX_TOKENS, RecordTable, SWEEP_BATCH, SWEEP_INTERVAL_MS } from './record-table.js';
 
 /** Is told what happens to tokens. */
 export interface TokenJournal {

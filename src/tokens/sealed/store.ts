@@ -5,7 +5,7 @@
 import { GatewayError } from '../../errors.js';
 import { noBus } from '../bus.js';
 import type { Grant } from '../grant.js';
-import { RecordTable } from '../memory/record-table.js';
+import { MAX_TOKENS, RecordTable, SWEEP_BATCH, SWEEP_INTERVAL_MS } from '../memory/record-table.js';
 import type { TokenRecord } from '../record.js';
 import { issued } from '../rules.js';
 import type { Change, CreateOptions, StoredToken, TokenKey, TokenStore } from '../store.js';
@@ -13,10 +13,6 @@ import { hashToken, type Token, type TokenHash } from '../token.js';
 import { importKeys, readSealedKeys, type SealKeys } from './keys.js';
 import { seal, unseal } from './seal.js';
 import { SealedSeen } from './seen.js';
-
-const SWEEP_INTERVAL_MS = 1000;
-const SWEEP_BATCH = 5000;
-const MAX_TOKENS = 200_000;
 
 export interface SealedTokenStoreOptions {
   /** The setting `sealed_keys`. */
