@@ -28,7 +28,8 @@ const free: Piece[] = [];
 let lent = 0;
 
 export class ReadMemory {
-  private readonly small = createPiece(SMALL_READ_BYTES);
+  // Of Node's pool, where several share an ArrayBuffer, which is an object for the garbage collector and takes its room.
+  private readonly small = pieceOf(Buffer.allocUnsafe(HEAD_ROOM + SMALL_READ_BYTES));
   private large: Piece | undefined;
   /** A large piece that is no longer read into, but still in use. */
   private leaving: Piece | undefined;
@@ -86,7 +87,7 @@ export class ReadMemory {
 
 function borrow(): Piece {
   lent++;
-  return free.pop() ?? createPiece(LARGE_READ_BYTES);
+  return free.pop() ?? pieceOf(Buffer.allocUnsafeSlow(HEAD_ROOM + LARGE_READ_BYTES));
 }
 
 function giveBack(piece: Piece): void {
@@ -94,7 +95,6 @@ function giveBack(piece: Piece): void {
   if (free.length < MAX_FREE) free.push(piece);
 }
 
-function createPiece(bytes: number): Piece {
-  const memory = Buffer.allocUnsafeSlow(HEAD_ROOM + bytes);
+function pieceOf(memory: Buffer): Piece {
   return { memory, room: memory.subarray(HEAD_ROOM) };
 }

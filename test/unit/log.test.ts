@@ -22,3 +22,14 @@ it('writes no field with the name of a secret, and everything else as it is', as
   expect(line.target).toEqual({ host: 'h', port: 1, passwd: '[secret]' });
   expect(fields.token).toBe('secret1');
 });
+
+it('writes every line of a burst, whole and in order, also one that is longer than what is written at a time', async () => {
+  const file = join(temporaryFolder(), 'x.log');
+  const { logger, close } = openLog(file, 2);
+  for (let number = 0; number < 2_000; number++) logger.info({ number, text: 'ä'.repeat(100) }, 'a line');
+  logger.info({ number: 2_000, text: 'x'.repeat(100_000) }, 'a long line');
+  logger.info({ number: 2_001 }, 'the last line');
+  await close();
+  const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
+  expect(lines.map((line) => JSON.parse(line).number)).toEqual(Array.from({ length: 2_002 }, (_, i) => i));
+});
