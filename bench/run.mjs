@@ -73,15 +73,29 @@ export class Run {
       this.#plan.rounds,
       Math.max(...kinds.map((kind) => kind.rounds ?? this.#plan.rounds)),
     );
-    for (let round = 0; round < rounds; round++) {
-      const inTurn = running.map(
-        (_one, index) => /** @type {Running} */ (running[(index + round) % running.length]),
+    /**
+     * @param {string} what
+     * @param {number} count
+     * @param {(inTurn: Running[], round: number) => Promise<void>} measureAll
+     */
+    const inRounds = async (what, count, measureAll) => {
+      for (let round = 0; round < count; round++) {
+        this.#tell(`${title}, ${what}: round ${round + 1} of ${count}`);
+        const inTurn = running.map(
+          (_one, index) => /** @type {Running} */ (running[(index + round) % running.length]),
+        );
+        await measureAll(inTurn, round);
+      }
+    };
+    if (this.#wantedLoads().length > 0)
+      await inRounds('loads', rounds, (inTurn, round) => this.#measureLoads(inTurn, round));
+    if (this.#wants('issue') && running.some(takesPart('issue')))
+      await inRounds('tokens', rounds, (inTurn, round) => this.#measureIssue(inTurn, round));
+    // The last, as it is of fresh peers and takes minutes.
+    if (this.#wants('idle') && running.some(takesPart('idle')))
+      await inRounds('idle sessions', Math.min(rounds, maxIdleRounds), (inTurn, round) =>
+        this.#measureIdle(inTurn, round),
       );
-      this.#tell(`${title}: round ${round + 1} of ${rounds}`);
-      await this.#measureLoads(inTurn, round);
-      if (this.#wants('idle') && round < maxIdleRounds) await this.#measureIdle(inTurn, round);
-      if (this.#wants('issue') && running.some(takesPart('issue'))) await this.#measureIssue(inTurn, round);
-    }
     for (const { peer } of running) await peer.stop();
   }
 
