@@ -81,11 +81,11 @@ export async function stopAll() {
 }
 
 /**
- * Ends a process and its group.
+ * Signals a process and its group; nothing happens where nobody is left.
  * @param {number} pid
  * @param {NodeJS.Signals} signal
  */
-function kill(pid, signal) {
+export function kill(pid, signal) {
   try {
     process.kill(-pid, signal);
   } catch {

@@ -1,17 +1,18 @@
 // @ts-check
 // Memory of idle sessions. What always holds: the peer is a fresh one that has served a while, so that its start is not
 // counted; garbage is collected before it is weighed; and the sessions are the only thing that changes in between.
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { processesOf } from './cpu-time.mjs';
+import { kill } from './child-process.mjs';
 import { treeMemory } from './memory.mjs';
 
 const settleMs = 1_500;
-/** As collect.mjs has it, which must not be loaded here. */
+/** Ignored by whoever does not listen to it (signal(7)). */
 const collectSignal = 'SIGWINCH';
+/** V8 lets as much garbage gather as it pleases. What a first collection finalizes, the second one frees. */
+const collector = `process.on('${collectSignal}', () => { gc(); gc(); })`;
 const deadlineMs = 120_000;
 /** For a peer that is to be weighed, where it is a program of Node's. */
-export const weighedFlags = ['--expose-gc', `--import=${join(import.meta.dirname, 'collect.mjs')}`];
+export const weighedFlags = ['--expose-gc', `--import=data:text/javascript,${encodeURIComponent(collector)}`];
 
 /**
  * @param {import('./helper.mjs').Helper} generator
@@ -33,7 +34,7 @@ export async function measureIdle(generator, peer, { sessions, warmUp }) {
 /** @param {number} root */
 async function weigh(root) {
   await sleep(settleMs);
-  for (const pid of processesOf(root)) process.kill(pid, collectSignal);
+  kill(root, collectSignal);
   await sleep(settleMs);
   return treeMemory(root);
 }

@@ -40,7 +40,7 @@ export function clientAddress(
   trusted: TrustedProxies,
 ): string {
   let client = plainPeer(peer ?? '') ?? 'unknown';
-  if (forwardedFor === undefined || !trusted.has(client)) return client;
+  if (forwardedFor === undefined) return client;
   const chain = String(forwardedFor).split(',');
   while (trusted.has(client) && chain.length > 0) {
     const previous = plainAddress((chain.pop() ?? '').trim());

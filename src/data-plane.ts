@@ -22,7 +22,8 @@ export interface DataPlane {
 
 /** The data plane of one process. */
 export class LocalDataPlane implements DataPlane {
-  private settings: Settings;
+  /** Of the start. */
+  private readonly settings: Settings;
   private present: ProxySettings;
   private readonly proxy: ConsoleProxy;
   private readonly targets: ConsoleTargets;
@@ -56,7 +57,6 @@ export class LocalDataPlane implements DataPlane {
     const takeTargets = await this.targets.prepare(settings.targets);
     if (settings.vnc_proxy_port.kind !== 'off') this.proxy.reloadCertificate(certificateFiles(settings));
     takeTargets();
-    this.settings = settings;
     this.present = proxySettings(settings);
   }
 

@@ -28,6 +28,7 @@ export type ToWorker =
   | { readonly type: 'stop'; readonly deadlineMs: number }
   | { readonly type: 'reopen-log' };
 
+/** They come in lists, of one mostly. */
 export type ToPrimary =
   /** The worker listens to messages; what comes before that is lost. */
   | { readonly type: 'hello' }

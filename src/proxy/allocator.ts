@@ -1,5 +1,5 @@
-// Node reads what browsers send, and what comes by TLS, into 64 KiB that it allocates anew for every read. Twice that is
-// dear, and twice it can be told to the allocator.
+// How glibc and V8 keep memory, where their own way is dear for a relay: Node reads what browsers send, and what comes by
+// TLS, into 64 KiB that it allocates anew for every read, and consoles come and go.
 // What always holds: this changes how long freed memory is kept, and nothing else.
 import { setFlagsFromString } from 'node:v8';
 
@@ -30,7 +30,7 @@ function keepFreedPages(): void {
 }
 
 /**
- * V8 counts that memory as its heap's until the next scavenge, which comes with every 32 MiB of it. The limit for a full
+ * V8 counts the memory of a read as its heap's until the next scavenge, which comes with every 32 MiB of it. The limit for a full
  * collection is what lived after the last one and as little as 24 MiB (8 MiB and the young generation), where few
  * objects are allocated in a second. With 22 MiB alive it is reached before every scavenge: a full collection for every
  * 32 MiB relayed, which costs as much again as relaying them.

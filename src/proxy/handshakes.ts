@@ -50,7 +50,7 @@ export class Handshakes {
   }
 }
 
-/** The same for a TCP socket and the TLS socket on top of it, which know it both without asking the kernel again. */
+/** The same for a TCP socket and the TLS socket on top of it. All listeners of a proxy have one port, ours says nothing. */
 function keyOf({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress} ${remotePort}`;
 }
