@@ -63,7 +63,10 @@ export function openLog(file: string | undefined, debugLevel: number, setting = 
   // A full disk or a closed pipe must not end consoles; pino tries again with the next line.
   destination.on('error', () => {});
   let closed: Promise<void> | undefined;
-  const gathered = new Gathered(maxWrite, (lines) => destination.write(lines));
+  const gathered = new Gathered(maxWrite, (lines) => {
+    // A destination that is closed throws, and by now nobody would catch it.
+    if (closed === undefined) destination.write(lines);
+  });
   const logger = pino(
     {
       level: levelName(debugLevel),

@@ -33,3 +33,14 @@ it('writes every line of a burst, whole and in order, also one that is longer th
   const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
   expect(lines.map((line) => JSON.parse(line).number)).toEqual(Array.from({ length: 2_002 }, (_, i) => i));
 });
+
+it('drops what is logged after its end, and throws nothing at anybody', async () => {
+  const file = join(temporaryFolder(), 'x.log');
+  const { logger, close } = openLog(file, 2);
+  logger.info('in time');
+  await close();
+  logger.info('too late');
+  // Vitest fails the run for what is thrown with nobody there to catch it.
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(readFileSync(file, 'utf8').match(/in time|too late/g)).toEqual(['in time']);
+});
