@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // From argv to a running service: signals, exit codes, and the only process.exit.
 import { readFileSync } from 'node:fs';
+import { keepFreedMemory } from './allocator.js';
 import { isWorker, runWorker } from './cluster/worker.js';
 import { type CommandLine, parseCommandLine } from './config/command-line.js';
 import { effectiveText, helpText } from './config/help.js';
@@ -17,7 +18,10 @@ import { checkStart, serve } from './serve.js';
 const EXIT = { fine: 0, failed: 1, usage: 2 } as const;
 
 async function main(): Promise<number> {
-  if (isWorker()) return runWorker().then(() => EXIT.fine);
+  if (isWorker()) {
+    keepFreedMemory();
+    return runWorker().then(() => EXIT.fine);
+  }
   const commandLine = parseCommandLine(process.argv.slice(2));
   if (commandLine.command === 'help') return print(helpText());
   if (commandLine.command === 'version') return print(version());
@@ -61,6 +65,7 @@ async function run(commandLine: CommandLine): Promise<number> {
     }
     return EXIT.fine;
   }
+  keepFreedMemory();
   await serve({ loaded, load, notifySocket: processEnvironment()['NOTIFY_SOCKET'], version: version() });
   return EXIT.fine;
 }

@@ -9,7 +9,6 @@ import { listen } from '../listen.js';
 import type { Logger } from '../log.js';
 import type { SessionId } from '../tokens/record.js';
 import type { ConnectTarget } from '../transport/transport.js';
-import { keepFreedMemory } from './allocator.js';
 import { CloseCode } from './browser-channel.js';
 import { type CertificateFiles, readCertificate } from './certificate.js';
 import { Handshakes } from './handshakes.js';
@@ -63,7 +62,6 @@ export class ConsoleProxy implements SessionPlace {
 
   /** Listens on every address; port 0 is chosen once, for the first. @throws StartError naming the setting */
   async start(addresses: readonly { host: string; port: number }[]): Promise<AddressInfo[]> {
-    keepFreedMemory();
     const bound: AddressInfo[] = [];
     for (const address of addresses) {
       const listener = this.createListener();

@@ -8,7 +8,7 @@ const dist = join(import.meta.dirname, '../../dist');
 const script = join(import.meta.dirname, '../support/count-collections.mjs');
 
 it('relays a long paste without full collections', () => {
-  const allocator = pathToFileURL(join(dist, 'proxy/allocator.js')).href;
+  const allocator = pathToFileURL(join(dist, 'allocator.js')).href;
   // As slowly as V8 lets a heap grow at all, which it decides by speeds that it has measured; that makes about twenty.
   const flags = ['--expose-gc', '--heap-growing-percent=1'];
   const output = execFileSync(process.execPath, [...flags, script, allocator], { encoding: 'utf8' });
