@@ -9,7 +9,7 @@ const LARGEST_THAT_COUNTS = 32 * 1024 * 1024 - 64 * 1024;
 /** Per cent of what lives after a full collection that may be allocated before the next. */
 const HEAP_GROWTH = 200;
 
-/** Longer than a process lives: 23 days, and what fits into V8's number. */
+/** 23 days, about the longest that V8's number holds. */
 const NEVER_MS = 2_000_000_000;
 
 /** V8's names, as of Node 20 to 26; one that a later V8 does not know is told on standard error, and no harm. */
@@ -18,7 +18,7 @@ const HEAP_FLAGS = [
   `--gc-memory-reducer-start-delay-ms=${NEVER_MS}`,
 ];
 
-/** To be called once in a process, before it serves. */
+/** To be called once in a process, before anything large is loaded: at its first full collection V8 plans ahead. */
 export function keepFreedMemory(): void {
   keepFreedPages();
   keepHeap();
@@ -43,8 +43,8 @@ function keepFreedPages(): void {
  *
  * When nothing happens for some seconds, V8's memory reducer makes a heap as small as it can. While no console is open that
  * takes the shapes of all their objects with it, and compiled code that relies on them: the next thousands of consoles
- * cost twice as much to open. Whether there is a reducer is settled before any script runs; when it starts is not. So an
- * idle process keeps its garbage until it allocates again, some 40 MB.
+ * cost twice as much to open. Whether there is a reducer is settled before any script runs, but when it starts only at the
+ * first full collection. For that an idle process keeps its garbage, some 40 MB, until it is busy again.
  */
 function keepHeap(): void {
   for (const flag of HEAP_FLAGS) setFlagsFromString(flag);

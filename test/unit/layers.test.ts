@@ -22,10 +22,8 @@ const http = ['client-address', 'http-limits', 'listen'];
 
 /** What each part may import besides itself; the first entry that fits a file counts. */
 const rules: [part: string, mayImport: string[]][] = [
-  [
-    'main',
-    ['allocator', 'check-vm', 'config', 'control/client', 'errors', 'serve', 'demo', 'cluster/worker'],
-  ],
+  ['main', ['allocator', 'command']],
+  ['command', ['check-vm', 'config', 'control/client', 'errors', 'serve', 'demo', 'cluster/worker']],
   [
     'serve',
     [
@@ -130,8 +128,18 @@ describe('every file of src', () => {
   it.each(files)('%s leaves process.env and process.exit to their places', (file) => {
     const text = readFileSync(join(src, file), 'utf8').replace(/\/\/.*/g, '');
     if (file !== 'config/load.ts') expect(text).not.toContain('process.env');
-    if (file !== 'main.ts') expect(text).not.toContain('process.exit');
+    if (file !== 'command.ts') expect(text).not.toContain('process.exit');
   });
+});
+
+it('main.ts says how memory is kept before it loads anything else', () => {
+  const text = readFileSync(join(src, 'main.ts'), 'utf8');
+  const steps = text.split('\n').filter((line) => line !== '' && !/^(#!|\/\/)/.test(line));
+  expect(steps).toEqual([
+    "import { keepFreedMemory } from './allocator.js';",
+    'keepFreedMemory();',
+    "await import('./command.js');",
+  ]);
 });
 
 describe('the rules themselves', () => {
