@@ -2,7 +2,7 @@
 // What always holds: every state has a way out that a timer guards; answers to pings never pile up; one `closed`.
 import type { Socket } from 'node:net';
 import type { BrowserChannel, ChannelEvents } from './browser-channel.js';
-import { FrameReader } from './frame-reader.js';
+import { type FrameEvents, FrameReader } from './frame-reader.js';
 import { closeFrame, HEADER_ROOM, pingFrame, pongFrame, writeHeader } from './frame-writer.js';
 
 /** How long a browser may take to read what is queued, and to answer a Close frame. */
@@ -14,7 +14,7 @@ const NOTHING = Buffer.alloc(0);
 type State = 'open' | 'closing' | 'ending';
 
 /** What `ws` constructs and calls in place of its own WebSocket class. */
-export class BrowserSocket implements BrowserChannel {
+export class BrowserSocket implements BrowserChannel, FrameEvents {
   private socket!: Socket;
   private events!: ChannelEvents;
   private state: State = 'open';
@@ -22,22 +22,7 @@ export class BrowserSocket implements BrowserChannel {
   private pausedByOwner = false;
   private pausedByPongs = false;
   private awaitsDrain = false;
-  private readonly reader = new FrameReader({
-    payload: (bytes) => {
-      if (this.state === 'open') this.events.data(bytes);
-    },
-    ping: (data) => this.answerPing(data),
-    pong: () => this.events.alive(),
-    close: (code) => this.answerClose(code),
-    violation: (code, what) => {
-      const told = this.state === 'open';
-      this.close(code, what);
-      // Nothing more is understood, not even the answer to that Close: TCP ends when it has gone out.
-      this.state = 'ending';
-      this.socket.end();
-      if (told) this.events.left(`the browser broke the protocol: ${what} (close code ${code})`);
-    },
-  });
+  private readonly reader = new FrameReader(this);
 
   /** Called by `ws` when it has answered the handshake; `head` came in the same packet. */
   setSocket(socket: Socket, head: Buffer): void {
@@ -109,14 +94,39 @@ export class BrowserSocket implements BrowserChannel {
     this.socket.destroy();
   }
 
+  onPayload(bytes: Buffer): void {
+    if (this.state === 'open') this.events.data(bytes);
+  }
+
+  /** A browser that pings and does not read must not fill our memory with pongs. */
+  onPing(data: Buffer): void {
+    if (this.state !== 'open') return;
+    this.socket.write(pongFrame(data));
+    this.pausedByPongs = this.socket.writableNeedDrain;
+    this.applyPause();
+  }
+
+  onPong(): void {
+    this.events.alive();
+  }
+
   /** The browser's Close frame: the answer to ours, or to be answered with its own code. */
-  private answerClose(code: number): void {
+  onClose(code: number): void {
     const itsOwn = this.state === 'open';
     this.state = 'ending';
     if (itsOwn) this.socket.end(closeFrame(code, ''));
     else this.socket.end();
     this.guard(itsOwn ? CLOSE_TIMEOUT_MS : END_TIMEOUT_MS);
     if (itsOwn) this.events.left(`the browser left with close code ${code}`);
+  }
+
+  onViolation(code: number, what: string): void {
+    const told = this.state === 'open';
+    this.close(code, what);
+    // Nothing more is understood, not even the answer to that Close: TCP ends when it has gone out.
+    this.state = 'ending';
+    this.socket.end();
+    if (told) this.events.left(`the browser broke the protocol: ${what} (close code ${code})`);
   }
 
   /** The browser ended TCP: after a Close that is right, without one it is code 1006. */
@@ -128,14 +138,6 @@ export class BrowserSocket implements BrowserChannel {
     this.socket.end();
     this.guard(END_TIMEOUT_MS);
     if (early) this.events.left('the browser left with close code 1006');
-  }
-
-  /** A browser that pings and does not read must not fill our memory with pongs. */
-  private answerPing(data: Buffer): void {
-    if (this.state !== 'open') return;
-    this.socket.write(pongFrame(data));
-    this.pausedByPongs = this.socket.writableNeedDrain;
-    this.applyPause();
   }
 
   private drained(): void {

@@ -18,13 +18,13 @@ import { unmask, unmaskBytes } from './unmask.js';
 
 export interface FrameEvents {
   /** Payload of data frames, in order; the bytes are the receiver's to keep. */
-  payload(bytes: Buffer): void;
-  ping(data: Buffer): void;
-  pong(): void;
+  onPayload(bytes: Buffer): void;
+  onPing(data: Buffer): void;
+  onPong(): void;
   /** A valid Close frame; `code` is 1005 where it has none. Nothing is read after it. */
-  close(code: number): void;
+  onClose(code: number): void;
   /** The protocol is broken; to be answered with this close code. Nothing is read after it. */
-  violation(code: number, what: string): void;
+  onViolation(code: number, what: string): void;
 }
 
 /** Longer ones are unmasked by words where they lie, and moved after that. */
@@ -32,10 +32,10 @@ const UNMASK_AND_MOVE_UP_TO = 1024;
 
 export class FrameReader {
   private readonly events: FrameEvents;
-  /** A header that the end of a read cut in two. */
-  private readonly header = Buffer.allocUnsafe(MAX_HEADER_BYTES);
+  /** A header that the end of a read cut in two; a silent session holds none. */
+  private header: Buffer | undefined;
   private headerBytes = 0;
-  private readonly mask = new Uint8Array(4);
+  private mask = 0;
   private opcode = 0;
   /** Payload of the present frame that is still to come, and that has come. */
   private remaining = 0;
@@ -87,7 +87,6 @@ export class FrameReader {
 
   /** @returns where the header ends; `inFrame` tells whether it was there whole */
   private readHeader(chunk: Buffer, at: number): number {
-    const { header } = this;
     // Whole in this chunk, as nearly all are: read where it lies.
     if (this.headerBytes === 0) {
       const length = headerLength(chunk, at, chunk.length);
@@ -96,11 +95,14 @@ export class FrameReader {
         return at + length;
       }
     }
+    this.header ??= Buffer.allocUnsafe(MAX_HEADER_BYTES);
+    const { header } = this;
     let next = at;
     for (;;) {
       const length = headerLength(header, 0, this.headerBytes);
       if (length > 0 && this.headerBytes === length) {
         this.headerBytes = 0;
+        this.header = undefined;
         this.takeHeader(header, 0, length);
         return next;
       }
@@ -112,11 +114,11 @@ export class FrameReader {
   private takeHeader(bytes: Buffer, at: number, length: number): void {
     const problem = headerProblem(bytes, at, this.inMessage);
     if (problem !== undefined) {
-      this.end = () => this.events.violation(problem.code, problem.what);
+      this.end = () => this.events.onViolation(problem.code, problem.what);
       return;
     }
     const first = bytes[at] as number;
-    for (let i = 0; i < 4; i++) this.mask[i] = bytes[at + length - 4 + i] as number;
+    this.mask = bytes.readInt32LE(at + length - 4);
     this.opcode = first & OPCODE;
     this.remaining = payloadLength(bytes, at);
     this.seen = 0;
@@ -151,7 +153,7 @@ export class FrameReader {
     if (to === from) return;
     this.gatheredFrom = 0;
     this.gatheredTo = 0;
-    this.events.payload(from === 0 && to === chunk.length ? chunk : chunk.subarray(from, to));
+    this.events.onPayload(from === 0 && to === chunk.length ? chunk : chunk.subarray(from, to));
   }
 
   private readControl(chunk: Buffer, from: number, to: number): void {
@@ -163,8 +165,8 @@ export class FrameReader {
   private endControl(): void {
     const data = Buffer.from(this.control?.subarray(0, this.seen) ?? []);
     this.control = undefined;
-    if (this.opcode === Opcode.ping) this.events.ping(data);
-    else if (this.opcode === Opcode.pong) this.events.pong();
+    if (this.opcode === Opcode.ping) this.events.onPing(data);
+    else if (this.opcode === Opcode.pong) this.events.onPong();
     else this.endClose(data);
   }
 
@@ -172,8 +174,8 @@ export class FrameReader {
     const code = data.length < 2 ? NO_CODE : data.readUInt16BE(0);
     const problem = closeProblem(data, code);
     this.end = () => {
-      if (problem === undefined) this.events.close(code);
-      else this.events.violation(problem.code, problem.what);
+      if (problem === undefined) this.events.onClose(code);
+      else this.events.onViolation(problem.code, problem.what);
     };
   }
 }

@@ -36,11 +36,14 @@ export class Handshakes {
     const leave = this.enter(address);
     if (leave === undefined) return false;
     const key = keyOf(socket);
-    this.connections.set(key, leave);
-    socket.once('close', () => {
+    // Of a console that was admitted nothing is kept here, however long it stays.
+    const left = () => {
       leave();
       this.connections.delete(key);
-    });
+      socket.off('close', left);
+    };
+    this.connections.set(key, left);
+    socket.on('close', left);
     return true;
   }
 

@@ -89,8 +89,8 @@ export class Session {
         if (this.finish('the browser answered no ping')) browser.terminate();
       },
     });
-    const late = `no answer within ${settings.connectTimeoutMs / 1000} s (proxy_connect_timeout)`;
     this.setUp = new SetUp(settings.connectTimeoutMs, () => {
+      const late = `no answer within ${settings.connectTimeoutMs / 1000} s (proxy_connect_timeout)`;
       // With the target all is well by now.
       if (this.handshake !== undefined) this.browserFailed(`the browser: ${late}`);
       else this.targetFailed(late);

@@ -6,10 +6,10 @@ const WORDS_PAY_FROM = 64;
 
 /**
  * Unmasks `bytes[from, to)` in place.
- * @param mask the four bytes of the frame's masking key
+ * @param mask the frame's masking key, its first byte the lowest
  * @param phase how many bytes of the payload came before these
  */
-export function unmask(bytes: Buffer, from: number, to: number, mask: Uint8Array, phase: number): void {
+export function unmask(bytes: Buffer, from: number, to: number, mask: number, phase: number): void {
   let at = from;
   if (to - from >= WORDS_PAY_FROM) {
     const misaligned = -(bytes.byteOffset + at) & 3;
@@ -17,7 +17,7 @@ export function unmask(bytes: Buffer, from: number, to: number, mask: Uint8Array
     at += misaligned;
     const words = (to - at) >>> 2;
     const view = new Int32Array(bytes.buffer, bytes.byteOffset + at, words);
-    const key = rotatedKey(mask, phase + misaligned);
+    const key = wordOf(rotated(mask, phase + misaligned));
     xorWords(view, key);
     at += words << 2;
   }
@@ -46,13 +46,14 @@ export function unmaskBytes(
   from: number,
   to: number,
   into: number,
-  mask: Uint8Array,
+  mask: number,
   phase: number,
 ): void {
-  const k0 = mask[phase & 3] as number;
-  const k1 = mask[(phase + 1) & 3] as number;
-  const k2 = mask[(phase + 2) & 3] as number;
-  const k3 = mask[(phase + 3) & 3] as number;
+  const key = rotated(mask, phase);
+  const k0 = key & 0xff;
+  const k1 = (key >>> 8) & 0xff;
+  const k2 = (key >>> 16) & 0xff;
+  const k3 = key >>> 24;
   let at = from;
   let out = into;
   for (; at + 3 < to; at += 4, out += 4) {
@@ -66,11 +67,17 @@ export function unmaskBytes(
   if (at + 2 < to) bytes[out + 2] = (bytes[at + 2] as number) ^ k2;
 }
 
-const keyBytes = new Uint8Array(4);
-const keyWord = new Int32Array(keyBytes.buffer);
+/** The key that begins with the byte which `phase` asks for. */
+function rotated(mask: number, phase: number): number {
+  const bits = (phase & 3) << 3;
+  return bits === 0 ? mask : (mask >>> bits) | (mask << (32 - bits));
+}
 
-/** The key as a word in this machine's byte order, beginning with the byte that `phase` asks for. */
-function rotatedKey(mask: Uint8Array, phase: number): number {
-  for (let i = 0; i < 4; i++) keyBytes[i] = mask[(phase + i) & 3] as number;
-  return keyWord[0] as number;
+const oneWord = new Int32Array(1);
+const itsBytes = Buffer.from(oneWord.buffer);
+
+/** As a word that lies in memory, in this machine's order of bytes. */
+function wordOf(key: number): number {
+  itsBytes.writeInt32LE(key);
+  return oneWord[0] as number;
 }

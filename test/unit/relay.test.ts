@@ -134,11 +134,11 @@ describe('a small message', () => {
       throw new Error('no such event was expected');
     };
     const reader = new FrameReader({
-      payload: (bytes) => relay.toTarget(bytes),
-      ping: never,
-      pong: never,
-      close: never,
-      violation: never,
+      onPayload: (bytes) => relay.toTarget(bytes),
+      onPing: never,
+      onPong: never,
+      onClose: never,
+      onViolation: never,
     });
     reader.read(Buffer.concat([frame({ payload: 'one' }), frame({ payload: 'two' })]));
     expect(target.written).toEqual(['onetwo']);
