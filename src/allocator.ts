@@ -12,7 +12,10 @@ const HEAP_GROWTH = 200;
 /** 23 days, about the longest that V8's number holds. */
 const NEVER_MS = 2_000_000_000;
 
-/** V8's names, as of Node 20 to 26; of Node 24 they are known, but a paste makes full collections all the same. One that a later V8 does not know is told on standard error, and no harm. */
+/**
+ * V8's names, as of Node 20 to 26; one that a later V8 does not know is told on standard error, and no harm. In Node 24 a
+ * paste makes full collections all the same.
+ */
 const HEAP_FLAGS = [
   `--heap-growing-percent=${HEAP_GROWTH}`,
   `--gc-memory-reducer-start-delay-ms=${NEVER_MS}`,
