@@ -39,15 +39,15 @@ function keepFreedPages(): void {
 }
 
 /**
- * V8 counts the memory of a read as its heap's until the next scavenge, which comes with every 32 MiB of it. The limit for a full
- * collection is what lived after the last one and as little as 24 MiB (8 MiB and the young generation), where few
- * objects are allocated in a second. With 22 MiB alive it is reached before every scavenge: a full collection for every
- * 32 MiB relayed, which costs as much again as relaying them.
+ * V8 counts the memory of a read as its heap's until the next scavenge, which comes with every 32 MiB of it. The limit
+ * for a full collection is what lived after the last one and as little as 24 MiB (8 MiB and the young generation), where
+ * few objects are allocated in a second. With 22 MiB alive it is reached before every scavenge: a full collection for
+ * every 32 MiB relayed, which costs as much again as relaying them.
  *
- * When nothing happens for some seconds, V8's memory reducer makes a heap as small as it can. While no console is open that
- * takes the shapes of all their objects with it, and compiled code that relies on them: the next thousands of consoles
- * cost twice as much to open. Whether there is a reducer is settled before any script runs, but when it starts only at the
- * first full collection. For that an idle process keeps its garbage, some 40 MB, until it is busy again.
+ * When nothing happens for some seconds, V8's memory reducer makes a heap as small as it can. While no console is open
+ * that takes the shapes of all their objects with it, and compiled code that relies on them: the next thousands of
+ * consoles cost twice as much to open. Whether there is a reducer is settled before any script runs, but when it starts
+ * only at the first full collection. For that an idle process keeps its garbage, some 40 MB, until it is busy again.
  */
 function keepHeap(): void {
   for (const flag of HEAP_FLAGS) setFlagsFromString(flag);

@@ -1,7 +1,7 @@
 // Redeem: from what a browser presents to the grant that it stands for, and the session that it becomes.
 // What always holds: unknown, expired, used and forged tokens are one and the same refusal, after the same one
 // operation of the store; a store that cannot answer is never taken for a refusal.
-import { randomBytes } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import type { Audit } from '../audit.js';
 import { networkOf } from '../client-address.js';
 import { causeOf, GatewayError } from '../errors.js';
@@ -233,7 +233,7 @@ export class Gate implements ConsoleGate {
 
 /** Random, but no secret. Node makes many UUIDs in one call of the system, and other random bytes each in one. */
 function newSessionId(): SessionId {
-  return randomBytes(8).toString('hex') as SessionId;
+  return randomUUID().replaceAll('-', '').slice(0, 16) as SessionId;
 }
 
 /** What the audit says of somebody at the door. */

@@ -70,7 +70,8 @@ export function unmaskBytes(
 /** The key that begins with the byte which `phase` asks for. */
 function rotated(mask: number, phase: number): number {
   const bits = (phase & 3) << 3;
-  return bits === 0 ? mask : (mask >>> bits) | (mask << (32 - bits));
+  // A shift by 32 is one by 0 (ECMA-262).
+  return (mask >>> bits) | (mask << (32 - bits));
 }
 
 const oneWord = new Int32Array(1);

@@ -11,6 +11,7 @@ const packages = {
   curl: 'an XML-RPC client',
   'golang-github-kolo-xmlrpc-dev': 'an XML-RPC client',
   'golang-go': 'an XML-RPC client',
+  haproxy: 'a load balancer in front of the service',
   iproute2: 'ss',
   'libfrontier-rpc-perl': 'an XML-RPC client',
   'librpc-xml-perl': 'an XML-RPC client',
@@ -30,14 +31,18 @@ const packages = {
   ruby: 'an XML-RPC client',
   'ruby-xmlrpc': 'an XML-RPC client',
   stunnel4: 'TLS before a VNC server',
+  sway: 'the desktop that wayvnc shows',
   systemd: 'systemd-analyze, for the shipped units',
   'tigervnc-standalone-server': 'a VNC server',
   'tigervnc-tools': 'vncpasswd',
+  wayvnc: 'a VNC server',
   websockify: 'the proxy that ours is a substitute for',
   'x11-utils': 'xev',
   'x11-xserver-utils': 'xsetroot',
+  x11vnc: 'a VNC server that takes WebSockets',
   xdotool: 'X windows and pointer',
   xterm: 'an X client that takes keys',
+  xvfb: 'the display that x11vnc shows',
 };
 
 const policyFile = '/usr/sbin/policy-rc.d';
