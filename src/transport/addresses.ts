@@ -1,9 +1,10 @@
 // Which addresses may be dialled. HOSTNAME is what somebody wrote into oned and DNS answers for it, so addresses that
-// mean this host or nobody in particular need a rule that says so.
-// What always holds: an address in the IPv6 disguise of IPv4 is judged as what it is.
+// mean this host, nobody in particular, or what a cloud tells its machines need a rule that says so.
+// What always holds: an address in an IPv6 disguise of IPv4 is judged as what it is, and what it may come to.
 import type { LookupAddress } from 'node:dns';
 import { BlockList, isIP } from 'node:net';
 import { remembered } from '../remembered.js';
+import { embeddedAddresses } from './embedded-addresses.js';
 
 /** An address or a network of `match`. */
 export interface Network {
@@ -27,8 +28,12 @@ export function parseNetwork(text: string): Network | undefined {
 }
 
 export function contains({ list }: Network, address: string): boolean {
-  const bare = address.replace(/%.*$/, '');
+  const bare = withoutZone(address);
   return list.check(bare, isIP(bare) === 4 ? 'ipv4' : 'ipv6');
+}
+
+function withoutZone(address: string): string {
+  return address.replace(/%.*$/, '');
 }
 
 function networks(...texts: string[]): Network[] {
@@ -41,15 +46,45 @@ const special: readonly (readonly [what: string, networks: readonly Network[]])[
   ['unspecified', networks('0.0.0.0/8', '::')],
   ['multicast', networks('224.0.0.0/4', 'ff00::/8', '255.255.255.255')],
   [LOOPBACK, networks('127.0.0.0/8', '::1')],
+  // Where clouds tell their machines who they are, their secrets included, and link-local is not it.
+  [
+    'cloud metadata',
+    networks(
+      ...['100.100.100.200', '168.63.129.16', '192.0.0.192'],
+      ...['fd00:ec2::/32', 'fd20:ce::254', 'fd00:42::42', 'fd00:a9fe:a9fe::/48'],
+    ),
+  ],
+  // Some other host, which only who runs the translator knows.
+  ['NAT64', networks('64:ff9b::/96', '64:ff9b:1::/48')],
 ];
 
-/** What an address is, where it is none that machines have, and within which network. Asked for every console. */
-const specialUses = remembered((address) =>
-  special.flatMap(([what, all]) => {
+interface SpecialUse {
+  /** For messages. */
+  readonly what: string;
+  /** In bits of an IPv6 address: a rule for a network of so many or more speaks for it. */
+  readonly prefix: number;
+  /** The address says so itself, without an IPv4 address inside. */
+  readonly isPlainLoopback: boolean;
+}
+
+/** What an address is, where it is none that machines have. Asked for every console. */
+const specialUses = remembered((address): readonly SpecialUse[] => [
+  ...usesOf(address).map(({ what, prefix }) => ({ what, prefix, isPlainLoopback: what === LOOPBACK })),
+  ...embeddedAddresses(withoutZone(address)).flatMap(({ ipv4, offset }) =>
+    usesOf(ipv4).map(({ what, prefix }) => ({
+      what: `${what} ${ipv4} inside`,
+      prefix: offset + prefix - (128 - 32),
+      isPlainLoopback: false,
+    })),
+  ),
+]);
+
+function usesOf(address: string): { what: string; prefix: number }[] {
+  return special.flatMap(([what, all]) => {
     const within = all.find((one) => contains(one, address));
-    return within === undefined ? [] : [{ what, within }];
-  }),
-);
+    return within === undefined ? [] : [{ what, prefix: within.prefix }];
+  });
+}
 
 /** What speaks for an address that is denied otherwise. */
 export interface Permission {
@@ -74,9 +109,9 @@ export function sortOut(
   const saysLoopback = isIP(host) !== 0 || host.toLowerCase() === 'localhost';
   const refused: string[] = [];
   const allowed = addresses.filter(({ address }) => {
-    for (const { what, within } of specialUses(address)) {
-      if (what === LOOPBACK && saysLoopback) continue;
-      if (network !== undefined && network.prefix >= within.prefix) continue;
+    for (const { what, prefix, isPlainLoopback } of specialUses(address)) {
+      if (isPlainLoopback && saysLoopback) continue;
+      if (network !== undefined && network.prefix >= prefix) continue;
       refused.push(`${address} (${what})`);
       return false;
     }

@@ -3,11 +3,13 @@
 // and for no other of the same host.
 import { isIP } from 'node:net';
 import { type Network, parseNetwork } from './addresses.js';
+import { matchesGlob } from './glob.js';
 
 export type HostMatch =
   | { readonly kind: 'any' }
   | { readonly kind: 'name'; readonly name: string }
-  | { readonly kind: 'glob'; readonly pattern: RegExp }
+  /** In small letters. */
+  | { readonly kind: 'glob'; readonly pattern: string }
   | { readonly kind: 'network'; readonly network: Network };
 
 const MAX_NAME_CHARS = 255;
@@ -21,12 +23,7 @@ export function parseHostMatch(text: string): HostMatch | undefined {
   }
   if (text.length > MAX_NAME_CHARS || !/^[A-Za-z0-9._*?:-]+$/.test(text)) return undefined;
   if (!/[*?]/.test(text)) return { kind: 'name', name: text.toLowerCase() };
-  const pattern = text
-    .replace(/\*+/g, '*')
-    .replace(/[.-]/g, '\\$&')
-    .replaceAll('*', '.*')
-    .replaceAll('?', '.');
-  return { kind: 'glob', pattern: new RegExp(`^${pattern}$`, 'i') };
+  return { kind: 'glob', pattern: text.toLowerCase() };
 }
 
 /** Whether the name alone decides for it; undefined where the addresses do. */
@@ -37,7 +34,7 @@ export function matchesName(match: HostMatch, host: string): boolean | undefined
     case 'name':
       return host.toLowerCase() === match.name;
     case 'glob':
-      return match.pattern.test(host);
+      return matchesGlob(match.pattern, host.toLowerCase());
     case 'network':
       return undefined;
   }

@@ -2,6 +2,7 @@
 // What always holds: nothing is read or written here; a line that is not understood makes no key known, and a revoked
 // key stays revoked whatever the other lines say.
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import { matchesGlob } from './glob.js';
 
 /** Far longer than a line with a key of 16,384 bits; what is longer is no line of known_hosts. */
 const MAX_LINE_CHARS = 16 * 1024;
@@ -142,7 +143,7 @@ function matches(names: string, host: string): boolean {
   let found = false;
   for (const pattern of names.toLowerCase().split(',')) {
     const negated = pattern.startsWith('!');
-    if (!matchesPattern(negated ? pattern.slice(1) : pattern, host)) continue;
+    if (!matchesGlob(negated ? pattern.slice(1) : pattern, host)) continue;
     if (negated) return false;
     found = true;
   }
@@ -156,28 +157,4 @@ function matchesHash(field: string, host: string): boolean {
   if (version !== '1' || salt === '') return false;
   const actual = createHmac('sha1', Buffer.from(salt, 'base64')).update(host).digest();
   return actual.length === expected.length && timingSafeEqual(actual, expected);
-}
-
-/** `*` and `?` as in OpenSSH, without a regular expression, which a pattern of many stars would keep busy. */
-function matchesPattern(pattern: string, text: string): boolean {
-  let at = 0;
-  let position = 0;
-  let star = -1;
-  let afterStar = 0;
-  while (position < text.length) {
-    if (pattern[at] === '*') {
-      star = at++;
-      afterStar = position;
-    } else if (at < pattern.length && (pattern[at] === '?' || pattern[at] === text[position])) {
-      at++;
-      position++;
-    } else if (star >= 0) {
-      at = star + 1;
-      position = ++afterStar;
-    } else {
-      return false;
-    }
-  }
-  while (pattern[at] === '*') at++;
-  return at === pattern.length;
 }

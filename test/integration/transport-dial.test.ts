@@ -129,6 +129,11 @@ describe('a host', () => {
     ['169.254.169.254', '169.254.169.254 (link-local)'],
     ['::ffff:169.254.169.254', '::ffff:169.254.169.254 (link-local)'],
     ['0', '0.0.0.0 (unspecified)'],
+    ['0x646464c8', '100.100.100.200 (cloud metadata)'],
+    ['168.63.129.16', '168.63.129.16 (cloud metadata)'],
+    ['fd00:ec2::254', 'fd00:ec2::254 (cloud metadata)'],
+    ['64:ff9b::a9fe:a9fe', '64:ff9b::a9fe:a9fe (NAT64)'],
+    ['2002:a9fe:a9fe::', '2002:a9fe:a9fe:: (link-local 169.254.169.254 inside)'],
     ['::', ':: (unspecified)'],
   ])('that is written as %s is not dialled', async (host, what) => {
     const sockets = watchSockets();
