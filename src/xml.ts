@@ -88,6 +88,22 @@ export function child(parent: XmlElement | undefined, name: string): XmlElement 
 }
 
 /**
+ * What the characters between two tags mean: references decoded, line ends made one character (XML 1.0 section 2.11).
+ * @param literal in CDATA there are no references
+ * @throws XmlError
+ */
+export function decodeText(written: string, literal?: 'literal'): string {
+  if (written === '') return '';
+  if (FORBIDDEN.test(written)) throw new XmlError('a character that XML does not allow');
+  const text = written.replace(/\r\n?/g, '\n');
+  if (literal) return text;
+  if (text.includes('<') || text.includes(']]>')) throw new XmlError('not well-formed');
+  if (!text.includes('&')) return text;
+  checkMarkup(text);
+  return text.replace(REFERENCES, decodeReference);
+}
+
+/**
  * What the library lets pass. Outside comments and CDATA, `<!` can only begin a DOCTYPE or what belongs into one, and
  * `&` a reference; one to a forbidden character would be dropped silently. One pass, never backwards.
  */

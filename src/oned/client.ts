@@ -1,11 +1,12 @@
 // Calls of oned, as the caller, in turn and with one deadline over waiting and call.
 // What always holds: nothing that oned sends is passed on unparsed; no error quotes a session string.
 import { causeOf, GatewayError } from '../errors.js';
+import { type OnedDocument, readDocument } from './document.js';
 import type { SessionString } from './session-string.js';
 import { type Priority, Turnstile } from './turnstile.js';
-import { parseUser, type UserFacts } from './user.js';
-import { parseVm, type VmFacts } from './vm.js';
-import { parseVmPool } from './vm-pool.js';
+import { type UserFacts, userDocument } from './user.js';
+import { type VmFacts, vmDocument } from './vm.js';
+import { vmPoolDocument } from './vm-pool.js';
 import { callOnce, EscapedString, MAX_REPLY_BYTES, OversizeError } from './xmlrpc-call.js';
 
 /** oned's messages are a sentence. */
@@ -46,7 +47,7 @@ export class OnedClient {
     signal: AbortSignal,
     priority: Priority = {},
   ): Promise<VmFacts> {
-    return this.call('one.vm.info', session, [vmId], parseVm, signal, priority);
+    return this.call(vmDocument, session, [vmId], signal, priority);
   }
 
   /**
@@ -54,7 +55,7 @@ export class OnedClient {
    * @throws GatewayError as `vmInfo`
    */
   vmInfoDecrypted(session: SessionString, vmId: number, signal: AbortSignal): Promise<VmFacts> {
-    return this.call('one.vm.info', session, [vmId, true], parseVm, signal, {});
+    return this.call(vmDocument, session, [vmId, true], signal);
   }
 
   /**
@@ -62,7 +63,7 @@ export class OnedClient {
    * @throws GatewayError as `vmInfo`
    */
   userInfo(session: SessionString, signal: AbortSignal): Promise<UserFacts> {
-    return this.call('one.user.info', session, [SELF], parseUser, signal, {});
+    return this.call(userDocument, session, [SELF], signal);
   }
 
   /**
@@ -79,18 +80,16 @@ export class OnedClient {
     signal: AbortSignal,
   ): Promise<ReadonlyMap<number, VmFacts>> {
     const parameters = [new EscapedString(ids.join(',')), true];
-    const read = (xml: string) => parseVmPool(xml, ids);
-    return this.call('one.vmpool.infoset', session, parameters, read, signal, { background: true });
+    return this.call(vmPoolDocument(ids), session, parameters, signal, { background: true });
   }
 
   /** One call: its turn, its deadline over turn and answer, and what may go wrong with both. */
   private async call<T>(
-    method: string,
+    document: OnedDocument<T>,
     session: SessionString,
     parameters: readonly unknown[],
-    read: (value: string) => T,
     signal: AbortSignal,
-    priority: Priority,
+    priority: Priority = {},
   ): Promise<T> {
     const { url, timeoutMs } = this.settings();
     const end = new AbortController();
@@ -101,9 +100,10 @@ export class OnedClient {
     const gone = () => end.abort(new GatewayError('caller-gone'));
     if (signal.aborted) gone();
     signal.addEventListener('abort', gone);
-    const work = () => callOnce(url, method, [new EscapedString(session), ...parameters], end.signal);
+    const work = () =>
+      callOnce(url, document.method, [new EscapedString(session), ...parameters], end.signal);
     try {
-      return read(replyValue(await this.turnstile.pass(end.signal, work, priority)));
+      return readDocument(replyValue(await this.turnstile.pass(end.signal, work, priority)), document);
     } catch (error) {
       throw error instanceof GatewayError ? error : failureOf(error, url);
     } finally {

@@ -1,13 +1,50 @@
 // Reading oned's documents: the texts in its replies that are XML themselves.
 // What always holds: what is missing or has no sense is `oned-nonsense`, and an error names the element, not its content.
 import { GatewayError } from '../errors.js';
-import { child, parseXml, type XmlElement } from '../xml.js';
+import { child, parseXml, type XmlElement, XmlError } from '../xml.js';
+import { type Shape, selectXml } from '../xml-selection.js';
 
 /** Of an XML-RPC int, and so of every id that oned gives. */
 const MAX_INT = 2 ** 31 - 1;
 
+/** A kind of document, and what of it is read. */
+export interface OnedDocument<T> {
+  /** Whose reply it is, for errors. */
+  readonly method: string;
+  /** The name of its root element. */
+  readonly root: string;
+  readonly shape: Shape;
+  /**
+   * Makes sense of the elements that the shape names, without a look at the text.
+   * @throws GatewayError `oned-nonsense`
+   */
+  readonly read: (root: XmlElement) => T;
+}
+
+/** The shape of elements in which only texts are read. */
+export function textsOf(...names: readonly string[]): Readonly<Record<string, Shape>> {
+  return Object.fromEntries(names.map((name) => [name, {}]));
+}
+
 /**
- * The document's root element.
+ * Reads what is wanted of a document. What nobody reads of it costs little and cannot refuse it; what is read has to be
+ * well-formed, and once where one is wanted.
+ * @throws GatewayError `oned-nonsense`
+ */
+export function readDocument<T>(xml: string, document: OnedDocument<T>): T {
+  const { method, root, shape, read } = document;
+  let selected: XmlElement;
+  try {
+    selected = selectXml(xml, root, shape);
+  } catch (error) {
+    if (!(error instanceof XmlError)) throw error;
+    throw nonsense(`${method} returned XML that makes no sense: ${error.message}`);
+  }
+  return read(selected);
+}
+
+/**
+ * The document's root element, with everything in it.
  * @param method whose reply it is, for the error
  * @throws GatewayError `oned-nonsense` where the text is no document of that root
  */

@@ -1,7 +1,8 @@
 // The permission bits of an object of OpenNebula, as its XML has them.
 // What always holds: all of them are there, or the document is nonsense; a missing bit is never taken for a no or a yes.
 import { child, type XmlElement } from '../xml.js';
-import { flagOf } from './document.js';
+import type { Shape } from '../xml-selection.js';
+import { flagOf, textsOf } from './document.js';
 
 /** What a class of users may do: U is USE, M is MANAGE. ADMIN plays no part in a console. */
 export interface Bits {
@@ -14,6 +15,10 @@ export interface Permissions {
   readonly group: Bits;
   readonly other: Bits;
 }
+
+export const permissionsShape: Shape = {
+  children: textsOf(...['OWNER', 'GROUP', 'OTHER'].flatMap((of) => [`${of}_U`, `${of}_M`])),
+};
 
 /** Reads `<PERMISSIONS>` of the object. @throws GatewayError `oned-nonsense` */
 export function permissionsOf(object: XmlElement): Permissions {

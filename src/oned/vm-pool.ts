@@ -1,7 +1,7 @@
 // Many VMs at once, as oned's `one.vmpool.infoset` returns them.
 // What always holds: only VMs that were asked for are taken over; one that does not make sense makes the whole nonsense.
-import { rootElement } from './document.js';
-import { factsOf, type VmFacts } from './vm.js';
+import { nonsense, type OnedDocument, readDocument } from './document.js';
+import { factsOf, type VmFacts, vmShape } from './vm.js';
 
 /**
  * At most so many ids in a question. A VM has some 5 KB in a reply, more where its owner writes long attributes: of
@@ -9,10 +9,28 @@ import { factsOf, type VmFacts } from './vm.js';
  */
 export const MAX_POOL_IDS = 200;
 
-/** Reads `<VM_POOL>`. @throws GatewayError `oned-nonsense` when it is no such document */
-export function parseVmPool(xml: string, ids: readonly number[]): ReadonlyMap<number, VmFacts> {
+/**
+ * `<VM_POOL>`, as `one.vmpool.infoset` returns it.
+ * @param ids those that were asked for
+ */
+export function vmPoolDocument(ids: readonly number[]): OnedDocument<ReadonlyMap<number, VmFacts>> {
   const asked = new Set(ids);
-  const pool = rootElement(xml, 'VM_POOL', 'one.vmpool.infoset');
-  const vms = pool.children.filter(({ name }) => name === 'VM').map(factsOf);
-  return new Map(vms.filter(({ id }) => asked.has(id)).map((vm) => [vm.id, vm]));
+  return {
+    ...{ method: 'one.vmpool.infoset', root: 'VM_POOL' },
+    shape: { children: { VM: { ...vmShape, most: Number.POSITIVE_INFINITY, guarded: true } } },
+    read: (pool) => {
+      const vms = new Map<number, VmFacts>();
+      for (const vm of pool.children.map(factsOf)) {
+        // One of two would have to be believed.
+        if (vms.has(vm.id)) throw nonsense('the VM_POOL of oned has a VM twice');
+        if (asked.has(vm.id)) vms.set(vm.id, vm);
+      }
+      return vms;
+    },
+  };
+}
+
+/** @throws GatewayError `oned-nonsense` when it is no such document */
+export function parseVmPool(xml: string, ids: readonly number[]): ReadonlyMap<number, VmFacts> {
+  return readDocument(xml, vmPoolDocument(ids));
 }

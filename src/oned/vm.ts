@@ -1,8 +1,9 @@
 // The VM's XML, as oned's `one.vm.info` returns it, reduced to the facts that a console needs.
 // What always holds: texts are taken as they stand in the XML; whether they make sense is the policy's question.
 import { child, type XmlElement } from '../xml.js';
-import { nonsense, numberOf, rootElement, textOf } from './document.js';
-import { type Permissions, permissionsOf } from './permissions.js';
+import type { Shape } from '../xml-selection.js';
+import { nonsense, numberOf, type OnedDocument, readDocument, textOf, textsOf } from './document.js';
+import { type Permissions, permissionsOf, permissionsShape } from './permissions.js';
 
 /** oned's states have two digits. */
 const MAX_STATE = 9999;
@@ -32,16 +33,36 @@ export interface VmFacts {
 }
 
 /**
- * Reads `<VM>…</VM>`.
- * @throws GatewayError `oned-nonsense` when it is no such document
+ * What is read of a VM. Users write into TEMPLATE and USER_TEMPLATE, and oned puts what they write into CDATA as it is
+ * (include/NebulaUtil.h, escape_xml): neither may be doubled, nor GRAPHICS, of which oned keeps one.
  */
+export const vmShape: Shape = {
+  children: {
+    ...textsOf('ID', 'UID', 'GID', 'STATE', 'LCM_STATE'),
+    PERMISSIONS: permissionsShape,
+    TEMPLATE: {
+      children: { GRAPHICS: { children: textsOf('TYPE', 'LISTEN', 'PORT', 'PASSWD'), guarded: true } },
+      guarded: true,
+    },
+    USER_TEMPLATE: { skipped: true, guarded: true },
+    HISTORY_RECORDS: {
+      children: { HISTORY: { children: textsOf('HOSTNAME'), most: Number.POSITIVE_INFINITY } },
+    },
+  },
+};
+
+/** `<VM>…</VM>`, as `one.vm.info` returns it. */
+export const vmDocument: OnedDocument<VmFacts> = {
+  ...{ method: 'one.vm.info', root: 'VM', shape: vmShape, read: factsOf },
+};
+
+/** @throws GatewayError `oned-nonsense` when it is no such document */
 export function parseVm(xml: string): VmFacts {
-  return factsOf(rootElement(xml, 'VM', 'one.vm.info'));
+  return readDocument(xml, vmDocument);
 }
 
 /** The same of an element that stands in a larger document. @throws GatewayError `oned-nonsense` */
 export function factsOf(vm: XmlElement): VmFacts {
-  const histories = child(vm, 'HISTORY_RECORDS')?.children.filter(({ name }) => name === 'HISTORY') ?? [];
   return {
     id: numberOf(vm, 'ID'),
     uid: numberOf(vm, 'UID'),
@@ -49,15 +70,12 @@ export function factsOf(vm: XmlElement): VmFacts {
     permissions: permissionsOf(vm),
     state: stateNumber(vm, 'STATE'),
     lcmState: stateNumber(vm, 'LCM_STATE'),
-    host: textOf(histories.at(-1), 'HOSTNAME'),
-    graphics: graphicsOf(child(vm, 'TEMPLATE')),
+    host: textOf(child(vm, 'HISTORY_RECORDS')?.children.at(-1), 'HOSTNAME'),
+    graphics: graphicsOf(child(child(vm, 'TEMPLATE'), 'GRAPHICS')),
   };
 }
 
-/** Of several GRAPHICS sections the VNC one counts. */
-function graphicsOf(template: XmlElement | undefined): Graphics {
-  const sections = template?.children.filter(({ name }) => name === 'GRAPHICS') ?? [];
-  const section = sections.find((one) => isVnc(textOf(one, 'TYPE') ?? '')) ?? sections[0];
+function graphicsOf(section: XmlElement | undefined): Graphics {
   return {
     type: textOf(section, 'TYPE') ?? '',
     listen: textOf(section, 'LISTEN') ?? '',

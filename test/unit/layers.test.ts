@@ -11,6 +11,8 @@ const leaves = [
   'log',
   'ref',
   'xml',
+  'xml-scan',
+  'xml-selection',
   'config/types',
   'clipboard',
   'high-water',
@@ -76,6 +78,7 @@ const rules: [part: string, mayImport: string[]][] = [
   ['log', ['errors']],
   ['listen', ['errors']],
   ['secret-file', ['errors']],
+  ['xml-selection', ['xml', 'xml-scan']],
   ['service-manager', ['log']],
   ['', []],
 ];
