@@ -6,6 +6,7 @@ import type { Logger } from './log.js';
 import { FileTokenStore } from './tokens/file/store.js';
 import { TokenFiles } from './tokens/file/token-files.js';
 import { MemoryTokenStore } from './tokens/memory/store.js';
+import { readPasswordKey } from './tokens/password-key.js';
 import { RedisTokenStore } from './tokens/redis/store.js';
 import { parseRedisUrl } from './tokens/redis/url.js';
 import { SealedTokenStore } from './tokens/sealed/store.js';
@@ -34,9 +35,11 @@ const stores: Readonly<Record<TokenStoreName, (parts: StoreParts) => ChosenStore
   },
   memory: ({ now }) => ({ store: new MemoryTokenStore({ now }), reload: nothing }),
   redis: ({ loaded: { settings }, logger }) => {
-    const address = parseRedisUrl(settings.redis_url ?? '');
+    const { redis_url: url, redis_prefix: prefix, password_key: file } = settings;
+    const address = parseRedisUrl(url ?? '');
+    const secret = file === undefined ? undefined : readPasswordKey(file, 'password_key');
     return {
-      store: new RedisTokenStore({ address, prefix: settings.redis_prefix, logger }),
+      store: new RedisTokenStore({ address, prefix, secret, logger }),
       reload: nothing,
     };
   },

@@ -133,7 +133,7 @@ export const options = {
   password_key: {
     type: type.text(),
     default: undefined,
-    help: 'file with the key that seals VNC passwords in stored tokens; not set: one that the service makes, for one host',
+    help: 'file with the key that seals VNC passwords and signs what is in Redis; not set: one that the service makes, for one host',
     needsRestart: true,
   },
   view_only_without_manage: {

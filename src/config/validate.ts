@@ -36,7 +36,7 @@ export function validate(texts: ReadonlyMap<OptionName, SettingText>): Validated
   return {
     settings,
     problems: [...problems, ...contradictions(settings)],
-    warnings: [...warnings, ...withoutEffect(settings)],
+    warnings: [...warnings, ...withoutEffect(settings), ...unproven(settings)],
   };
 }
 
@@ -117,4 +117,12 @@ function withoutEffect({ token_store: store, redis_url, sealed_keys }: Settings)
   if (redis_url !== undefined && store !== 'redis') warnings.push(`redis_url ${told}`);
   if (sealed_keys !== undefined && store !== 'sealed') warnings.push(`sealed_keys ${told}`);
   return warnings;
+}
+
+/** Redis may be others' as well, and tokens say where a console is. */
+function unproven({ token_store: store, password_key: passwordKey }: Settings): string[] {
+  if (store !== 'redis' || passwordKey !== undefined) return [];
+  return [
+    'token_store: redis without password_key: whoever knows the password in redis_url, or reaches a Redis without one, can forge tokens',
+  ];
 }

@@ -2,6 +2,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { BusMessage } from '../../src/tokens/bus.ts';
 import type { SessionId } from '../../src/tokens/record.ts';
+import { RedisMac } from '../../src/tokens/redis/mac.ts';
 import type { RedisTokenStore } from '../../src/tokens/redis/store.ts';
 import { hashToken, type Token } from '../../src/tokens/token.ts';
 import { type Redis, startRedis } from '../support/redis.ts';
@@ -169,23 +170,27 @@ describe('a Redis that works', () => {
     expect([heard.one, heard.stranger].flat().filter(({ type }) => type === 'end')).toEqual([]);
   });
 
-  it.each<[what: string, garble: (kept: string) => string]>([
-    ['no JSON', () => '{'],
-    ['another version', (kept) => kept.replace('"version":1', '"version":2')],
-    ['nothing of a record', () => 'null'],
-    ['more than a record', (kept) => kept.replace('{', '{"more":1,')],
-    ['much too much', (kept) => kept.padEnd(131_000)],
-    ['a host with a line break', (kept) => kept.replace('node1', 'node1\\n')],
+  it.each<[what: string, garble: (json: string) => string]>([
+    ['no JSON', (json) => json.slice(0, -1)],
+    ['another version', (json) => json.replace('"version":2', '"version":3')],
+    ['nothing of a record', () => '{"version":2}'],
+    ['more than a record', (json) => json.replace('{', '{"more":1,')],
+    ['much too much', (json) => json.padEnd(130_900)],
+    ['a host with a line break', (json) => json.replace('node1', 'node1\\n')],
+    ['a port that is none', (json) => json.replace('5907', '0')],
   ])(
-    'may hold %s in the place of a record: it counts as none, and the log says so',
+    'may hold %s in the place of a record, signed: it counts as none, and the log says so',
     async (_what, garble) => {
       const prefix = newPrefix();
       const { store, lines } = await openRedisStore(urlOf(redis), prefix);
       const token = await createToken(store);
       const key = `${prefix}token:${hashToken(token)}`;
-      await redis.cli('set', key, garble(await redis.cli('get', key)));
+      const mac = new RedisMac('');
+      const opened = mac.open('record', key, await redis.cli('get', key));
+      if (typeof opened === 'string') throw new Error(opened);
+      await redis.cli('set', key, mac.sign('record', key, garble(opened.json)));
       // As much again; it makes room for what a command line cannot hold.
-      await redis.cli('append', key, ' '.repeat(1000));
+      if (garble(opened.json).length > 100_000) await redis.cli('append', key, ' '.repeat(1000));
       expect(await claimToken(store, token)).toEqual({ kind: 'not-valid', why: 'unknown' });
       expect(await store.ofVm(7)).toEqual([]);
       expect(await store.list(10)).toEqual([]);
@@ -227,8 +232,13 @@ describe('a Redis that works', () => {
       JSON.stringify({ from: 'x', ...ending(...Array.from({ length: 501 }, () => 'a')) }),
       JSON.stringify({ from: 'x'.repeat(70_000), ...ending('a') }),
     ];
-    for (const message of hostile) await redis.cli('publish', `${prefix}bus`, message);
-    await redis.cli('publish', `${prefix}bus`, JSON.stringify({ from: 'x', ...ending('a') }));
+    const mac = new RedisMac('');
+    const publish = (json: string) => {
+      const text = json.startsWith('{') ? mac.sign('message', `${prefix}bus`, json) : json;
+      return redis.cli('publish', `${prefix}bus`, text);
+    };
+    for (const message of hostile) await publish(message);
+    await publish(JSON.stringify({ from: 'x', ...ending('a') }));
     await waitFor(() => heard.length > 0, { what: 'the good one' });
     expect(heard).toEqual([ending('a')]);
     expect(lines.filter((line) => line.includes('makes no sense'))).toHaveLength(1);

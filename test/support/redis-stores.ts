@@ -1,4 +1,5 @@
 // Stores on Redis for tests: with all that they log, and the questions that tests ask of them again and again.
+import type { KeyObject } from 'node:crypto';
 import { pino } from 'pino';
 import type { Grant } from '../../src/tokens/grant.ts';
 import type { SessionId, TokenRecord } from '../../src/tokens/record.ts';
@@ -15,16 +16,16 @@ export interface LoggedStore {
 }
 
 /** Not opened yet; closed when the test ends. */
-export function redisStore(url: string, prefix = 'vnctoken:'): LoggedStore {
+export function redisStore(url: string, prefix = 'vnctoken:', secret?: KeyObject): LoggedStore {
   const lines: string[] = [];
   const logger = pino({ level: 'debug' }, { write: (line: string) => void lines.push(line) });
-  const store = new RedisTokenStore({ address: parseRedisUrl(url), prefix, logger });
+  const store = new RedisTokenStore({ address: parseRedisUrl(url), prefix, secret, logger });
   atEnd(() => store.close());
   return { store, lines };
 }
 
-export async function openRedisStore(url: string, prefix?: string): Promise<LoggedStore> {
-  const one = redisStore(url, prefix);
+export async function openRedisStore(url: string, prefix?: string, secret?: KeyObject): Promise<LoggedStore> {
+  const one = redisStore(url, prefix, secret);
   await one.store.open();
   return one;
 }

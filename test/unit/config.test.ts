@@ -317,6 +317,14 @@ describe('a mistake', () => {
     expect(warnings).toEqual([`${name} has no effect with token_store: file`]);
   });
 
+  it('is Redis without a key for what is written there: that is told, and not fatal', () => {
+    const own = ':token_store: redis\n:redis_url: redis://a\n';
+    expect(load({ own }).warnings).toEqual([
+      expect.stringMatching(/^token_store: redis without password_key: /),
+    ]);
+    expect(load({ own: `${own}:password_key: /k\n` }).warnings).toEqual([]);
+  });
+
   it.each([
     ['is no YAML', ':port: [1\n', 'not valid YAML'],
     ['is a list', '- port\n', 'expected lines of the form'],

@@ -1,6 +1,7 @@
 // Messages between the hosts, by Redis's publish/subscribe, over a connection of its own.
-// What always holds: who is not heard is subscribed again for ever; what comes in is hostile until parsed, and what
-// one host says it does not hear itself.
+// What always holds: who is not heard is subscribed again for ever; what comes in is hostile until its MAC and its form
+// are proven, and what one host says it does not hear itself. A message that is sent again says nothing new: sessions are
+// never the same twice, and a revocation is about those before it.
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import type { Logger } from '../../log.js';
@@ -10,12 +11,13 @@ import { RedisBackoff } from './backoff.js';
 import type { RedisCalls } from './calls.js';
 import { type RedisAccess, RedisConnection } from './connection.js';
 import { OPEN_TIMEOUT_MS } from './connections.js';
+import type { Distrust } from './distrust.js';
+import type { MacProblem, RedisMac } from './mac.js';
 import type { RedisTopology } from './topology.js';
 
 const MAX_MESSAGE_CHARS = 65_536;
 /** Of one message; more sessions take several. */
 const MAX_SESSIONS = 500;
-const WARN_EVERY_MS = 10_000;
 
 const session = z
   .string()
@@ -47,6 +49,8 @@ export interface RedisBusParts {
   readonly calls: RedisCalls;
   readonly access: RedisAccess;
   readonly channel: string;
+  readonly mac: RedisMac;
+  readonly distrust: Distrust;
   readonly logger: Logger;
 }
 
@@ -59,7 +63,6 @@ export class RedisBus implements SessionBus {
   private pause: NodeJS.Timeout | undefined;
   private toldDeaf = false;
   private closed = false;
-  private warnedAt = Number.NEGATIVE_INFINITY;
 
   constructor(parts: RedisBusParts) {
     this.parts = parts;
@@ -94,8 +97,9 @@ export class RedisBus implements SessionBus {
   }
 
   private async send(message: BusMessage): Promise<void> {
-    const { calls, channel } = this.parts;
-    await calls.toKey(channel, ['PUBLISH', channel, JSON.stringify({ from: this.me, ...message })]);
+    const { calls, channel, mac } = this.parts;
+    const text = mac.sign('message', channel, JSON.stringify({ from: this.me, ...message }));
+    await calls.toKey(channel, ['PUBLISH', channel, text]);
   }
 
   private async listen(): Promise<RedisConnection> {
@@ -137,28 +141,24 @@ export class RedisBus implements SessionBus {
   }
 
   private heard(text: string): void {
-    const message = text.length > MAX_MESSAGE_CHARS ? undefined : parseMessage(text);
-    if (message === undefined) this.warn();
-    if (message === undefined || message.from === this.me) return;
+    const { channel, distrust } = this.parts;
+    const message = this.parse(text);
+    if (typeof message === 'string') distrust.tell(message, { channel });
+    if (typeof message === 'string' || message.from === this.me) return;
     const { from: _, ...told } = message;
     for (const listener of this.listeners) listener(told);
   }
 
-  /** Not each time: whoever wrote it may write many. */
-  private warn(): void {
-    const now = performance.now();
-    if (now - this.warnedAt < WARN_EVERY_MS) return;
-    this.warnedAt = now;
-    const { logger, channel } = this.parts;
-    logger.warn({ channel }, 'a message that makes no sense was passed over');
-  }
-}
-
-function parseMessage(text: string): (BusMessage & { readonly from: string }) | undefined {
-  try {
-    return envelope.parse(JSON.parse(text));
-  } catch {
-    return undefined;
+  private parse(text: string): (BusMessage & { readonly from: string }) | MacProblem | 'no message' {
+    const { channel, mac } = this.parts;
+    if (text.length > MAX_MESSAGE_CHARS) return 'no message';
+    const opened = mac.open('message', channel, text);
+    if (typeof opened === 'string') return opened;
+    try {
+      return envelope.parse(JSON.parse(opened.json));
+    } catch {
+      return 'no message';
+    }
   }
 }
 

@@ -1,16 +1,16 @@
 // Records in Redis, one at a time: read, compared and set, and their place in the index of their VM.
-// What always holds: what is no record counts as none and is left alone; every answer sets the clock.
-import type { Logger } from '../../log.js';
+// What always holds: what is no record of ours counts as none and is left alone; every answer sets the clock.
 import type { TokenRecord } from '../record.js';
 import { fingerprint, type TokenHash } from '../token.js';
 import type { RedisCalls } from './calls.js';
 import type { RedisClock } from './clock.js';
 import { RedisRefusal } from './connection.js';
+import type { Distrust } from './distrust.js';
 import { NO_VM, type RedisKeys } from './keys.js';
-import { parseRecord } from './record.js';
+import type { RedisMac } from './mac.js';
+import { parseRecord, recordText } from './record.js';
 import * as scripts from './scripts.js';
 
-const WARN_EVERY_MS = 10_000;
 /** A host that is on a console says so more often. */
 export const INDEX_SLACK_MS = 60_000;
 
@@ -21,7 +21,8 @@ export interface RedisRecordsParts {
   readonly calls: RedisCalls;
   readonly keys: RedisKeys;
   readonly clock: RedisClock;
-  readonly logger: Logger;
+  readonly mac: RedisMac;
+  readonly distrust: Distrust;
 }
 
 /** What stands under a token now. */
@@ -35,7 +36,6 @@ export interface Found {
 
 export class RedisRecords {
   private readonly parts: RedisRecordsParts;
-  private warnedAt = Number.NEGATIVE_INFINITY;
 
   constructor(parts: RedisRecordsParts) {
     this.parts = parts;
@@ -50,7 +50,7 @@ export class RedisRecords {
     } catch (error) {
       // Somebody else's key, of another type.
       if (!(error instanceof RedisRefusal) || error.code !== 'WRONGTYPE') throw error;
-      this.warn(hash);
+      this.doubt('no record', hash);
       return { text: '', record: undefined, now: clock.now() };
     }
   }
@@ -112,11 +112,26 @@ export class RedisRecords {
     return this.parts.keys.index(grant.vmId, ended === undefined ? 'live' : 'ended');
   }
 
+  /** As it is kept under that token. */
+  textOf(hash: TokenHash, record: TokenRecord): string {
+    const { keys, mac } = this.parts;
+    return recordText(mac, keys.record(hash), record);
+  }
+
   private found(hash: TokenHash, { text, now }: scripts.Present): Found {
-    const record = text === '' ? undefined : parseRecord(text);
-    if (text !== '' && record === undefined) this.warn(hash);
+    if (text === '') return { text, record: undefined, now };
+    const { keys, mac } = this.parts;
+    const record = parseRecord(mac, keys.record(hash), text);
+    if (typeof record === 'string') {
+      this.doubt(record, hash);
+      return { text, record: undefined, now };
+    }
     // Its key lives a moment longer where the test's time is ahead.
-    return { text, record: record !== undefined && record.keepUntil > now ? record : undefined, now };
+    return { text, record: record.keepUntil > now ? record : undefined, now };
+  }
+
+  private doubt(why: Parameters<Distrust['tell']>[0], hash: TokenHash): void {
+    this.parts.distrust.tell(why, { fingerprint: fingerprint(hash) });
   }
 
   private async timed<T extends { readonly now: number }>(
@@ -129,13 +144,5 @@ export class RedisRecords {
     const answer = result(await calls.toKey(key, command));
     clock.learn(answer.now - shift);
     return answer;
-  }
-
-  /** Not at every look: whoever wrote it may have written many. */
-  private warn(hash: TokenHash): void {
-    const now = performance.now();
-    if (now - this.warnedAt < WARN_EVERY_MS) return;
-    this.warnedAt = now;
-    this.parts.logger.warn({ fingerprint: fingerprint(hash) }, 'what Redis has for a token is no record');
   }
 }

@@ -49,9 +49,11 @@ end
 return 0`;
 
 const flag = z.union([z.literal(0), z.literal(1)]).transform((value) => value === 1);
-const readReply = z.tuple([z.string(), z.number()]);
-const writeReply = z.tuple([flag, z.string(), z.number()]);
-const indexReply = z.tuple([flag, z.number()]);
+/** Milliseconds since 1970 that a Date can hold. */
+const time = z.number().min(0).max(8.64e15);
+const readReply = z.tuple([z.string(), time]);
+const writeReply = z.tuple([flag, z.string(), time]);
+const indexReply = z.tuple([flag, time]);
 
 /** What stands under a key now, and the server's time, milliseconds since 1970. */
 export interface Present {

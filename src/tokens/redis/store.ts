@@ -2,7 +2,7 @@
 // and are one step all the same. A second key for each VM knows its tokens.
 // What always holds: unknown, expired, used and ended tokens cost one operation; time is the server's; a token is in
 // its VM's index for as long as its record lives, so that it can be revoked.
-import { randomBytes } from 'node:crypto';
+import { type KeyObject, randomBytes } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { causeOf, GatewayError } from '../../errors.js';
 import type { Logger } from '../../log.js';
@@ -15,9 +15,11 @@ import { RedisBus } from './bus.js';
 import { notKept, RedisCalls, takesNothingNew, unavailable } from './calls.js';
 import { RedisClock } from './clock.js';
 import { RedisUnreachable } from './connection.js';
+import { Distrust } from './distrust.js';
 import { RedisHeartbeat } from './heartbeat.js';
 import { RedisKeys } from './keys.js';
-import { MAX_NEW_RECORD_BYTES, recordText } from './record.js';
+import { RedisMac } from './mac.js';
+import { MAX_NEW_RECORD_BYTES } from './record.js';
 import { INDEX_SLACK_MS, RedisRecords } from './records.js';
 import { RedisSearch } from './search.js';
 import type { RedisTopology } from './topology.js';
@@ -33,6 +35,8 @@ export interface RedisTokenStoreOptions {
   readonly address: RedisAddress;
   /** In front of every key and channel. */
   readonly prefix: string;
+  /** What all hosts have in common, to tell each other's records by; undefined: the password in the address, if any. */
+  readonly secret?: KeyObject | undefined;
   readonly logger: Logger;
   /** How far time is ahead of the server's, for tests that do not wait. */
   readonly timeShiftMs?: (() => number) | undefined;
@@ -55,22 +59,24 @@ export class RedisTokenStore implements TokenStore {
   private readonly underWay = new Set<Promise<void>>();
 
   /** @throws StartError naming `redis_url`, where a file of it cannot be read */
-  constructor({ address, prefix, logger, timeShiftMs }: RedisTokenStoreOptions) {
+  constructor({ address, prefix, secret, logger, timeShiftMs }: RedisTokenStoreOptions) {
     const access = accessTo(address);
     const keys = new RedisKeys(prefix);
+    const mac = new RedisMac(secret ?? address.login?.password ?? '');
+    const distrust = new Distrust(logger);
     this.address = address;
     this.logger = logger;
     this.clock = new RedisClock(timeShiftMs);
     this.topology = topologyOf(address, access);
     this.calls = new RedisCalls(this.topology, logger);
-    this.records = new RedisRecords({ calls: this.calls, keys, clock: this.clock, logger });
+    this.records = new RedisRecords({ calls: this.calls, keys, clock: this.clock, mac, distrust });
     this.search = new RedisSearch({ calls: this.calls, keys, records: this.records });
     this.subscriber = new RedisBus({
       topology: this.topology,
       calls: this.calls,
       access,
       channel: keys.bus,
-      logger,
+      ...{ mac, distrust, logger },
     });
     this.bus = this.subscriber;
     this.heartbeat = new RedisHeartbeat(this.topology, () => this.subscriber.connections);
@@ -159,14 +165,14 @@ export class RedisTokenStore implements TokenStore {
   }
 
   private async keepNew(record: TokenRecord, maxOfVm: number): Promise<Token> {
-    const text = recordText(record);
+    const token = newToken();
+    const hash = hashToken(token);
+    const text = this.records.textOf(hash, record);
     if (Buffer.byteLength(text) > MAX_NEW_RECORD_BYTES) {
       throw new GatewayError('store-failed', {
         detail: `the record has more than ${MAX_NEW_RECORD_BYTES} bytes`,
       });
     }
-    const token = newToken();
-    const hash = hashToken(token);
     try {
       // First the index: a token that is not in it could not be revoked.
       if (await this.records.index(hash, record, maxOfVm)) {
@@ -211,7 +217,7 @@ export class RedisTokenStore implements TokenStore {
     const moves = this.records.indexKey(after) !== this.records.indexKey(before);
     // Before the record itself: one that outlived its place in the index could not be revoked.
     if (moves || after.keepUntil > before.keepUntil) await this.records.index(hash, after);
-    const changed = await this.records.write(hash, text, recordText(after), after.keepUntil);
+    const changed = await this.records.write(hash, text, this.records.textOf(hash, after), after.keepUntil);
     if (changed !== undefined) return changed;
     if (moves) await this.forget(hash, before);
     else if (after.keepUntil + INDEX_SLACK_MS < before.keepUntil) {
