@@ -41,7 +41,7 @@ export const options = {
   oned_connections: {
     type: type.integer(1, 1000),
     default: '8',
-    help: 'calls of oned at a time; the rest wait in order',
+    help: 'calls of oned at a time; the rest wait, in turns by user',
   },
   max_body: {
     type: type.integer(1024, 16_777_216),

@@ -2,6 +2,7 @@
 // What always holds: oned was asked as the caller before anything is stored.
 import type { PortRange } from '../config/types.js';
 import type { OnedClient } from '../oned/client.js';
+import type { Turn } from '../oned/fair-queue.js';
 import { type SessionString, userOf } from '../oned/session-string.js';
 import type { UserFacts } from '../oned/user.js';
 import type { Graphics, VmFacts } from '../oned/vm.js';
@@ -43,21 +44,22 @@ export type IssueConsole = (
   vmId: number,
   options: IssueOptions,
   signal: AbortSignal,
+  by?: Turn,
 ) => Promise<IssuedConsole>;
 
 /** @returns a function that throws GatewayError: oned's refusal or failure, the policy's, or the store's */
 export function createIssue({ oned, store, settings }: IssueParts): IssueConsole {
-  return async (session, vmId, options, signal) => {
-    const seen = await oned.vmInfo(session, vmId, signal);
+  return async (session, vmId, options, signal, by) => {
+    const seen = await oned.vmInfo(session, vmId, signal, { by });
     const { ttlMs, consolePorts, maxTokensPerVm, serviceSession, vnc, bindClient, serverUsers } = settings();
     const target = targetOf(seen, consolePorts);
     // Only now that oned has let the caller see the VM.
     const vm =
       serviceSession !== undefined && isEncrypted(seen.graphics.password)
-        ? await oned.vmInfoDecrypted(serviceSession, vmId, signal)
+        ? await oned.vmInfoDecrypted(serviceSession, vmId, signal, { by })
         : seen;
     const asksWho = serviceSession !== undefined || vnc.viewOnlyWithoutManage;
-    const who = asksWho ? await oned.userInfo(session, signal) : undefined;
+    const who = asksWho ? await oned.userInfo(session, signal, { by }) : undefined;
     const viewOnly =
       options.viewOnly || (vnc.viewOnlyWithoutManage && who !== undefined && !mayManage(vm, who));
     const access = vncGrantOf(vm, { ...options, viewOnly }, vnc);

@@ -1,6 +1,7 @@
 // Management: who is on a VM's consoles, and ending them, for whoever may. Policy only; oned and the store do the I/O.
 // What always holds: oned was asked for the VM as the caller first; without MANAGE nobody sees or ends what is not his.
 import type { OnedClient } from '../oned/client.js';
+import type { Turn } from '../oned/fair-queue.js';
 import { type SessionString, userOf } from '../oned/session-string.js';
 import type { Revocation, SessionView, Whose } from './revoke.js';
 import { mayManage } from './rights.js';
@@ -29,8 +30,8 @@ export class Management {
    * @returns how many tokens it was
    * @throws GatewayError oned's refusal or failure, `store-unavailable`
    */
-  async revoke(session: SessionString, vmId: number, signal: AbortSignal): Promise<number> {
-    const { whose, user } = await this.whose(session, vmId, signal);
+  async revoke(session: SessionString, vmId: number, signal: AbortSignal, by?: Turn): Promise<number> {
+    const { whose, user } = await this.whose(session, vmId, signal, by);
     return this.parts.revocation.revokeVm(vmId, whose, user);
   }
 
@@ -38,8 +39,13 @@ export class Management {
    * Sessions of a VM on every host.
    * @throws GatewayError oned's refusal or failure, `store-unavailable`
    */
-  async sessions(session: SessionString, vmId: number, signal: AbortSignal): Promise<SessionView[]> {
-    const { whose } = await this.whose(session, vmId, signal);
+  async sessions(
+    session: SessionString,
+    vmId: number,
+    signal: AbortSignal,
+    by?: Turn,
+  ): Promise<SessionView[]> {
+    const { whose } = await this.whose(session, vmId, signal, by);
     return this.parts.revocation.sessionsOfVm(vmId, whose);
   }
 
@@ -47,11 +53,12 @@ export class Management {
     session: SessionString,
     vmId: number,
     signal: AbortSignal,
+    by: Turn | undefined,
   ): Promise<{ whose: Whose; user: string }> {
     const { oned, serverUsers } = this.parts;
     // Whether the caller may see the VM at all is oned's answer.
-    const vm = await oned.vmInfo(session, vmId, signal);
-    const caller = await oned.userInfo(session, signal);
+    const vm = await oned.vmInfo(session, vmId, signal, { by });
+    const caller = await oned.userInfo(session, signal, { by });
     // By the name that his grants have.
     const user = userOf(session, serverUsers());
     return { whose: { user: mayManage(vm, caller) ? undefined : user }, user };

@@ -15,6 +15,7 @@ import { fingerprint, type TokenHash } from '../tokens/token.js';
 import type { SessionEndings } from './endings.js';
 import type { SessionRegistry } from './sessions.js';
 import { type Finding, isGone, survey } from './survey.js';
+import { userTurn } from './turns.js';
 import { lossOf, presentOf } from './verdict.js';
 
 /** A browser waits meanwhile. */
@@ -84,7 +85,7 @@ export class Recheck {
   async atConnect(grant: Grant, key: TokenKey): Promise<Grant> {
     const { serviceSession, consolePorts } = this.parts.settings();
     if (serviceSession === undefined) return grant;
-    const finding = await this.lookAt(grant.vmId, serviceSession);
+    const finding = await this.lookAt(grant, serviceSession);
     if (finding === undefined) return grant;
     const present = presentOf(finding, grant, consolePorts);
     if ('grant' in present) return present.grant;
@@ -126,11 +127,11 @@ export class Recheck {
   }
 
   /** @returns undefined where nobody knows */
-  private async lookAt(vmId: number, session: SessionString): Promise<Finding | undefined> {
+  private async lookAt({ vmId, user }: Grant, session: SessionString): Promise<Finding | undefined> {
     const lookMs = this.parts.connectLookMs ?? CONNECT_LOOK_MS;
     const tooLong = AbortSignal.timeout(lookMs);
     try {
-      return await this.parts.oned.vmInfo(session, vmId, tooLong);
+      return await this.parts.oned.vmInfo(session, vmId, tooLong, { by: userTurn(user) });
     } catch (error) {
       if (isGone(error)) return 'gone';
       const detail = `no answer from oned within ${lookMs / 1000} s, while a browser waits`;

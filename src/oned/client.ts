@@ -54,16 +54,21 @@ export class OnedClient {
    * `one.vm.info(session, vmId, true)`: encrypted attributes in clear, for administrators.
    * @throws GatewayError as `vmInfo`
    */
-  vmInfoDecrypted(session: SessionString, vmId: number, signal: AbortSignal): Promise<VmFacts> {
-    return this.call(vmDocument, session, [vmId, true], signal);
+  vmInfoDecrypted(
+    session: SessionString,
+    vmId: number,
+    signal: AbortSignal,
+    priority: Priority = {},
+  ): Promise<VmFacts> {
+    return this.call(vmDocument, session, [vmId, true], signal, priority);
   }
 
   /**
    * `one.user.info(session, -1)`: who the caller is.
    * @throws GatewayError as `vmInfo`
    */
-  userInfo(session: SessionString, signal: AbortSignal): Promise<UserFacts> {
-    return this.call(userDocument, session, [SELF], signal);
+  userInfo(session: SessionString, signal: AbortSignal, priority: Priority = {}): Promise<UserFacts> {
+    return this.call(userDocument, session, [SELF], signal, priority);
   }
 
   /**

@@ -4,6 +4,7 @@ import type { Audit } from '../audit.js';
 import type { IssueConsole } from '../console/issue.js';
 import { LoginGuard } from '../console/login-guard.js';
 import { Management, type ManagementParts } from '../console/management.js';
+import { strangerTurn } from '../console/turns.js';
 import { type GatewayError, OneCode, toGatewayError } from '../errors.js';
 import type { Logger } from '../log.js';
 import { userOf } from '../oned/session-string.js';
@@ -91,7 +92,8 @@ export class Answerer {
       asked = request;
       const user = userOf(request.session, settings.serverUsers);
       about = { ...about, vm: request.vmId, user };
-      const parts = { issue: this.parts.issue, management: this.management, settings };
+      const by = strangerTurn(client, user);
+      const parts = { issue: this.parts.issue, management: this.management, settings, by };
       const { value, done, details, fingerprint } = await this.guard.attempt(
         { client, user },
         gone,

@@ -22,8 +22,8 @@ export const issueMethods: Readonly<Record<string, Method>> = {
 };
 
 function issueAs(shape: Shape): Method {
-  return async ({ session, vmId, options }, { issue, settings }, signal) => {
-    const issued = await issue(session, vmId, options, signal);
+  return async ({ session, vmId, options }, { issue, settings, by }, signal) => {
+    const issued = await issue(session, vmId, options, signal, by);
     const name = fingerprint(hashToken(issued.token));
     return {
       value: shape(issued, settings),

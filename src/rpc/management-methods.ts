@@ -7,12 +7,12 @@ import type { Method } from './method.js';
 const MAX_SESSIONS = 1000;
 
 export const managementMethods: Readonly<Record<string, Method>> = {
-  'one.vm.vncrevoke': async ({ session, vmId }, { management }, signal) => {
-    const count = await management.revoke(session, vmId, signal);
+  'one.vm.vncrevoke': async ({ session, vmId }, { management, by }, signal) => {
+    const count = await management.revoke(session, vmId, signal, by);
     return { value: count, done: 'tokens revoked', details: { count } };
   },
-  'one.vm.vncsessions': async ({ session, vmId }, { management }, signal) => {
-    const sessions = await management.sessions(session, vmId, signal);
+  'one.vm.vncsessions': async ({ session, vmId }, { management, by }, signal) => {
+    const sessions = await management.sessions(session, vmId, signal, by);
     return { value: sessionsXml(sessions), done: 'sessions listed', details: { count: sessions.length } };
   },
 };

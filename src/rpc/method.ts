@@ -3,6 +3,7 @@
 import type { IssueConsole } from '../console/issue.js';
 import type { Management } from '../console/management.js';
 import type { IssueOptions } from '../console/vnc-access.js';
+import type { Turn } from '../oned/fair-queue.js';
 import type { SessionString } from '../oned/session-string.js';
 import type { ReplyValue } from './reply.js';
 
@@ -25,6 +26,8 @@ export interface MethodParts {
   readonly issue: IssueConsole;
   readonly management: Pick<Management, 'revoke' | 'sessions'>;
   readonly settings: MethodSettings;
+  /** Whose turns at oned its questions take. */
+  readonly by: Turn;
 }
 
 export interface Answer {

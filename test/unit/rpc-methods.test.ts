@@ -216,6 +216,7 @@ describe('an answer', () => {
       issue: refuse,
       management: { revoke: refuse, sessions: refuse },
       settings: { publicUrl: undefined, wss: false },
+      by: ['user alice'],
       ...parts,
     };
     return answerRequest(request, all, new AbortController().signal);

@@ -142,7 +142,7 @@ describe('a turnstile', () => {
     places = 2;
     visitors.push(visit(turnstile));
     await settle();
-    expect(whoIsIn(visitors)).toBe('x..');
+    expect(whoIsIn(visitors)).toBe('xx.');
     visitors[0]?.leave();
     await settle();
     expect(whoIsIn(visitors)).toBe('xxx');
@@ -161,6 +161,139 @@ describe('a turnstile', () => {
     const next = Array.from({ length: 4 }, () => visit(turnstile));
     await settle();
     expect(whoIsIn(next)).toBe('xxx.');
+  });
+});
+
+describe('fair turns', () => {
+  /** Somebody's calls, all at once. */
+  const calls = (turnstile: Turnstile, count: number, ...by: [string, ...string[]]) =>
+    Array.from({ length: count }, () => visit(turnstile, new AbortController().signal, { by }));
+
+  /** Lets them leave one by one; @returns in whose order they were let in, as `name` says. */
+  async function orderOf(visitors: ReadonlyMap<string, ReturnType<typeof visit>[]>) {
+    const order: string[] = [];
+    const seen = new Set<unknown>();
+    const all = [...visitors].flatMap(([name, own]) => own.map((visitor) => ({ name, visitor })));
+    while (seen.size < all.length) {
+      await settle();
+      const next = all.find(({ visitor }) => visitor.inside && !seen.has(visitor));
+      if (next === undefined) throw new Error('nobody is let in');
+      seen.add(next.visitor);
+      order.push(next.name);
+      next.visitor.leave();
+      await next.visitor.end;
+    }
+    return order.join('');
+  }
+
+  it('go round among users, and each user has his own in order', async () => {
+    const turnstile = new Turnstile(() => 1);
+    const visitors = new Map([
+      ['a', calls(turnstile, 5, 'alice')],
+      ['b', calls(turnstile, 2, 'bob')],
+      ['c', calls(turnstile, 1, 'carol')],
+    ]);
+    expect(await orderOf(visitors)).toBe('aabcabaa');
+  });
+
+  it('go round within a branch: a thousand names of one network are one network', async () => {
+    const turnstile = new Turnstile(() => 1, 2000);
+    const names = Array.from({ length: 1000 }, (_value, i) =>
+      calls(turnstile, 1, 'strangers', 'near', `${i}`),
+    );
+    const visitors = new Map([
+      ['x', names.flat()],
+      ['f', calls(turnstile, 2, 'strangers', 'far', 'bob')],
+      ['u', calls(turnstile, 2, 'user alice')],
+    ]);
+    expect((await orderOf(visitors)).slice(0, 8)).toBe('xxufuxfx');
+  });
+
+  it('are not waited for where places are free: whoever has as many as are free gets no more', async () => {
+    const turnstile = new Turnstile(() => 8);
+    calls(turnstile, 1, 'bob')[0]?.leave();
+    await settle();
+    const flood = calls(turnstile, 100, 'alice');
+    await settle();
+    expect(flood.filter(({ inside }) => inside)).toHaveLength(4);
+    const second = calls(turnstile, 100, 'mallory');
+    await settle();
+    expect(second.filter(({ inside }) => inside)).toHaveLength(2);
+    const [bob] = calls(turnstile, 1, 'bob');
+    await settle();
+    expect(bob?.inside).toBe(true);
+  });
+
+  it.each([1, 2, 3, 5])('leave of %i places none unused', async (places) => {
+    const turnstile = new Turnstile(() => places);
+    const visitors = Array.from({ length: 20 }, (_value, i) => calls(turnstile, 3, `user ${i}`)).flat();
+    await settle();
+    expect(visitors.filter(({ inside }) => inside)).toHaveLength(places);
+    for (const { leave } of visitors) leave();
+    await Promise.all(visitors.map(({ end }) => end));
+  });
+
+  it('leave all places to one user when nobody else has asked for a minute', async () => {
+    let now = 0;
+    const turnstile = new Turnstile(
+      () => 8,
+      undefined,
+      () => now,
+    );
+    calls(turnstile, 1, 'bob')[0]?.leave();
+    now = 60_000;
+    await settle();
+    const flood = calls(turnstile, 100, 'alice');
+    await settle();
+    expect(flood.filter(({ inside }) => inside)).toHaveLength(8);
+  });
+
+  it('are not lost for one who fills the queue: he loses his own', async () => {
+    const turnstile = new Turnstile(() => 1, 10);
+    const flood = calls(turnstile, 11, 'mallory');
+    await settle();
+    const others = ['alice', 'bob', 'carol'].flatMap((name) => calls(turnstile, 2, name));
+    const lost = flood.slice(-6);
+    expect(await Promise.all(lost.map(({ end }) => end))).toEqual(
+      Array(6).fill('more than 10 calls wait for oned'),
+    );
+    // Those who have most are now several, and the last who comes is one of them.
+    const [late] = calls(turnstile, 1, 'mallory');
+    expect(await late?.end).toMatch(/more than 10/);
+    for (const { leave } of [...flood, ...others]) leave();
+    expect(await Promise.all(others.map(({ end }) => end))).toEqual(Array(6).fill('left'));
+  });
+
+  it('remain for background work as well: of seventeen in a rush it is one', async () => {
+    const turnstile = new Turnstile(() => 1);
+    const rush = calls(turnstile, 40, 'alice');
+    const work = visit(turnstile, new AbortController().signal, { background: true });
+    const order = await orderOf(
+      new Map([
+        ['a', rush],
+        ['w', [work]],
+      ]),
+    );
+    expect(order.indexOf('w')).toBe(17);
+  });
+
+  it('leave nothing behind', async () => {
+    const turnstile = new Turnstile(() => 2);
+    const impatient = new AbortController();
+    const visitors = [
+      ...calls(turnstile, 3, 'alice'),
+      ...calls(turnstile, 3, 'strangers', 'near', 'bob'),
+      visit(turnstile, impatient.signal, { by: ['strangers', 'far', 'carol'] }),
+    ];
+    impatient.abort(new Error('gone'));
+    for (const { leave } of visitors) leave();
+    await Promise.all(visitors.map(({ end }) => end));
+    const { callers, held, inside } = turnstile as unknown as {
+      callers: { size: number; root: { branches: Map<unknown, unknown> } };
+      held: Map<unknown, unknown>;
+      inside: number;
+    };
+    expect([callers.size, callers.root.branches.size, held.size, inside]).toEqual([0, 0, 0, 0]);
   });
 });
 
@@ -217,13 +350,14 @@ describe('background work', () => {
     let places = 1;
     const turnstile = new Turnstile(() => places);
     const callers = [visit(turnstile), visit(turnstile)];
-    places = 4;
+    places = 2;
     const work = visit(turnstile, waiting(), background);
     await settle();
-    expect([whoIsIn(callers), work.inside]).toEqual(['x.', false]);
+    expect([whoIsIn(callers), work.inside]).toEqual(['xx', false]);
     callers[0]?.leave();
+    callers[1]?.leave();
     await settle();
-    expect([whoIsIn(callers), work.inside]).toEqual(['xx', true]);
+    expect(work.inside).toBe(true);
   });
 
   it('is done in the order in which it came', async () => {
