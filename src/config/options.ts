@@ -176,7 +176,7 @@ export const options = {
   max_failed_logins: {
     type: type.integer(1, 1_000_000),
     default: '10',
-    help: 'failed logins of one user name from one address in five minutes; from the third on they take longer',
+    help: 'failed logins of one user name from one address in five minutes; not of addresses that stand for many',
   },
   max_failed_logins_per_address: {
     type: type.integer(1, 1_000_000),

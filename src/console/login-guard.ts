@@ -1,10 +1,16 @@
-// In front of every login at oned: guesses of a password are slowed down, and after some failures refused for a while.
-// What always holds: once a limit is reached nobody learns whether a password is right, not even those whose question
-// was under way; who waits here keeps nobody else waiting, and how many wait has a bound.
-import { setTimeout as pause } from 'node:timers/promises';
+// In front of every login at oned: whoever proved lately to be a user passes at once; guesses of a password are counted,
+// slowed down, and after some failures from an address refused there for a while.
+// What always holds: failures only age, whatever succeeds beside them; once a limit is reached nobody learns whether a
+// password is right, not even those whose question was under way; who waits here keeps nobody else waiting.
 import { networkOf } from '../client-address.js';
-import { GatewayError, OneCode } from '../errors.js';
+import { type ErrorCode, GatewayError, OneCode } from '../errors.js';
+import type { Turn } from '../oned/fair-queue.js';
+import type { SessionString } from '../oned/session-string.js';
 import { SlidingCounter } from './counters.js';
+import { type Guess, GuessQueue } from './guess-queue.js';
+import { ProvenSessions } from './proven-sessions.js';
+import { strangerTurn, userTurn } from './turns.js';
+import { userKey } from './user-key.js';
 
 /** Who says to be whom. */
 export interface Login {
@@ -12,6 +18,7 @@ export interface Login {
   readonly client: string;
   /** As `userOf` reads it from the session; nobody has checked it yet. */
   readonly user: string;
+  readonly session: SessionString;
 }
 
 export interface LoginLimits {
@@ -24,14 +31,14 @@ export interface LoginLimits {
 export interface LoginGuardParts {
   /** Asked at every login, so that they may change while running. */
   readonly limits: () => LoginLimits;
-  /** Addresses that stand for many clients have no limit of their own; their users have. */
+  /** Addresses that stand for many clients have no limits: a guesser there would have everybody refused. */
   readonly isExempt: (client: string) => boolean;
   /** Fires when the service stops: nobody is held back from then on. */
   readonly stopping: AbortSignal;
   /** Milliseconds of a clock that is never set. */
   readonly now?: () => number;
-  /** Waits; rejects when the signal fires. */
-  readonly pause?: (ms: number, signal: AbortSignal) => Promise<unknown>;
+  /** Runs something later; @returns what takes that back */
+  readonly later?: (ms: number, run: () => void) => () => void;
   /** Logins that are held back at a time. */
   readonly maxWaiting?: number;
 }
@@ -44,99 +51,110 @@ interface Limit {
 }
 
 const WINDOW_MS = 300_000;
-
-/** So many failures are a slip of the finger; after them each further one doubles the wait. */
-const FREE_FAILURES = 2;
-const FIRST_DELAY_MS = 500;
-const LAST_DELAY_MS = 4000;
-
 const MAX_WAITING = 256;
 
+/** What a call can only end in after oned has accepted the session. */
+const ACCEPTED: ReadonlySet<ErrorCode> = new Set([
+  ...(['wrong-state', 'no-console', 'too-many-tokens', 'store-failed'] as const),
+]);
 /** Codes with which oned refuses somebody whom it knows. */
 const KNOWN_USER: ReadonlySet<number> = new Set([OneCode.authorization, OneCode.noExists]);
 
 export class LoginGuard {
-  private readonly parts: Required<LoginGuardParts>;
+  private readonly parts: LoginGuardParts;
+  private readonly now: () => number;
+  private readonly proven: ProvenSessions;
+  private readonly guesses: GuessQueue;
+  /** By name, wherever they came from. */
+  private readonly names = new SlidingCounter(WINDOW_MS);
   private readonly users = new SlidingCounter(WINDOW_MS);
   private readonly addresses = new SlidingCounter(WINDOW_MS);
-  /** Questions that oned has not answered yet, by the keys of their limits. */
+  /** Guesses that wait or that oned has not answered yet, by the keys of their limits. */
   private readonly underWay = new Map<string, Set<AbortController>>();
-  private readonly heldBack = new Set<AbortController>();
 
   constructor(parts: LoginGuardParts) {
-    this.parts = {
-      now: () => performance.now(),
-      pause: (ms, signal) => pause(ms, undefined, { signal }),
-      maxWaiting: MAX_WAITING,
-      ...parts,
-    };
-    parts.stopping.addEventListener('abort', () => {
-      for (const end of this.heldBack) end.abort(new GatewayError('stopping'));
-    });
+    const { now = () => performance.now(), later = laterByClock, maxWaiting = MAX_WAITING, stopping } = parts;
+    this.parts = parts;
+    this.now = now;
+    this.proven = new ProvenSessions(now);
+    const failures = (name: string) => this.names.count(name, now());
+    this.guesses = new GuessQueue({ failures, now, later, maxWaiting, stopping });
   }
 
   /**
    * Lets somebody ask oned something, sooner or later or not at all.
    * @param signal fires when nobody waits for the answer any more
-   * @param ask what oned is asked; its signal ends it
+   * @param ask what oned is asked; its signal ends it, and the turns are those that it takes there: a user's own once
+   * oned has accepted him
    * @throws GatewayError what `ask` throws; `too-many-logins`, and then oned was not asked or its answer stays unknown;
    * `caller-gone`; `stopping`
    */
-  async attempt<T>(login: Login, signal: AbortSignal, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const limits = this.limitsOf(login);
-    for (const limit of limits) this.check(limit);
+  async attempt<T>(
+    login: Login,
+    signal: AbortSignal,
+    ask: (signal: AbortSignal, by: Turn) => Promise<T>,
+  ): Promise<T> {
+    const guess = this.guessOf(login);
+    const limits = this.limitsOf(login, guess);
+    const isProven = this.isProven(guess);
+    if (!isProven) for (const limit of limits) this.check(limit);
     const end = new AbortController();
     const gone = () => end.abort(new GatewayError('caller-gone'));
     if (signal.aborted) gone();
     signal.addEventListener('abort', gone);
-    this.enter(limits, end);
+    if (!isProven) this.enter(limits, end);
+    let leave = () => {};
     try {
-      await this.holdBack(login, end);
-      const answer = await ask(end.signal);
-      this.users.forget(userKey(login));
+      end.signal.throwIfAborted();
+      if (!isProven) leave = await this.guesses.enter(guess, end.signal);
+      const { client, user } = login;
+      const by = this.isProven(guess) ? userTurn(user) : strangerTurn(client, user);
+      const answer = await ask(end.signal, by);
+      this.prove(guess);
       return answer;
     } catch (error) {
       this.leave(limits, end);
-      this.learn(error, login, limits);
+      this.learn(error, guess, limits);
       throw end.signal.aborted ? end.signal.reason : error;
     } finally {
       this.leave(limits, end);
+      leave();
       signal.removeEventListener('abort', gone);
     }
   }
 
-  private async holdBack(login: Login, end: AbortController): Promise<void> {
-    const { now, pause, maxWaiting, stopping } = this.parts;
-    end.signal.throwIfAborted();
-    const ms = delayAfter(this.users.count(userKey(login), now()));
-    if (ms === 0) return;
-    if (stopping.aborted) throw new GatewayError('stopping');
-    if (this.heldBack.size >= maxWaiting) {
-      throw new GatewayError('too-many-logins', {
-        detail: `${maxWaiting} calls are held back already after failed logins`,
-      });
-    }
-    this.heldBack.add(end);
-    try {
-      await pause(ms, end.signal);
-    } finally {
-      this.heldBack.delete(end);
-    }
-  }
-
-  /** Counts a failure, and forgets those before where oned has accepted the password and refused something else. */
-  private learn(error: unknown, login: Login, limits: readonly Limit[]): void {
-    if (!(error instanceof GatewayError) || error.code !== 'oned-refused') return;
-    if (KNOWN_USER.has(error.oneCode)) this.users.forget(userKey(login));
-    if (error.oneCode !== OneCode.authentication) return;
+  /** Counts a failure, or remembers that oned has accepted the session and something else was refused. */
+  private learn(error: unknown, guess: Guess, limits: readonly Limit[]): void {
+    if (!(error instanceof GatewayError)) return;
+    const isRefused = error.code === 'oned-refused';
+    if (ACCEPTED.has(error.code) || (isRefused && KNOWN_USER.has(error.oneCode))) this.prove(guess);
+    if (!isRefused || error.oneCode !== OneCode.authentication) return;
+    this.proven.forget(guess.name, guess.mark);
+    this.names.add(guess.name, this.now());
     for (const limit of limits) {
-      if (limit.counter.add(limit.key, this.parts.now()) < limit.most) continue;
+      if (limit.counter.add(limit.key, this.now()) < limit.most) continue;
       for (const end of this.underWay.get(limit.key) ?? []) end.abort(refusalOf(limit));
     }
   }
 
+  private prove(guess: Guess): void {
+    this.proven.add(guess.name, guess.mark);
+    this.guesses.proven(guess);
+  }
+
+  private isProven({ name, mark }: Guess): boolean {
+    return this.proven.has(name, mark);
+  }
+
+  private guessOf({ client, user, session }: Login): Guess {
+    return {
+      ...{ name: userKey(user), network: networkOf(client) },
+      mark: this.proven.markOf(session, client),
+    };
+  }
+
   private check(limit: Limit): void {
-    if (limit.counter.count(limit.key, this.parts.now()) >= limit.most) throw refusalOf(limit);
+    if (limit.counter.count(limit.key, this.now()) >= limit.most) throw refusalOf(limit);
   }
 
   private enter(limits: readonly Limit[], end: AbortController): void {
@@ -154,27 +172,23 @@ export class LoginGuard {
     }
   }
 
-  private limitsOf(login: Login): Limit[] {
-    const { limits, isExempt } = this.parts;
-    const { perUser, perAddress } = limits();
-    const ofUser: Limit = {
-      ...{ counter: this.users, key: userKey(login), most: perUser, setting: 'max_failed_logins' },
-    };
-    if (isExempt(login.client)) return [ofUser];
-    const key = networkOf(login.client);
-    const setting = 'max_failed_logins_per_address';
-    return [ofUser, { counter: this.addresses, key, most: perAddress, setting }];
+  private limitsOf({ client }: Login, { name, network }: Guess): Limit[] {
+    if (this.parts.isExempt(client)) return [];
+    const { perUser, perAddress } = this.parts.limits();
+    return [
+      { counter: this.users, key: `${network} ${name}`, most: perUser, setting: 'max_failed_logins' },
+      {
+        ...{ counter: this.addresses, key: network, most: perAddress },
+        setting: 'max_failed_logins_per_address',
+      },
+    ];
   }
 }
 
-/** oned's database may find one user by several spellings: capitals and spaces at the ends make no new name. */
-function userKey({ client, user }: Login): string {
-  return `${networkOf(client)} ${user.trim().toLowerCase()}`;
-}
-
-function delayAfter(failures: number): number {
-  if (failures <= FREE_FAILURES) return 0;
-  return Math.min(LAST_DELAY_MS, FIRST_DELAY_MS * 2 ** (failures - FREE_FAILURES - 1));
+function laterByClock(ms: number, run: () => void): () => void {
+  const timer = setTimeout(run, ms);
+  timer.unref();
+  return () => clearTimeout(timer);
 }
 
 function refusalOf({ setting, most }: Limit): GatewayError {

@@ -4,7 +4,6 @@ import type { Audit } from '../audit.js';
 import type { IssueConsole } from '../console/issue.js';
 import { LoginGuard } from '../console/login-guard.js';
 import { Management, type ManagementParts } from '../console/management.js';
-import { strangerTurn } from '../console/turns.js';
 import { type GatewayError, OneCode, toGatewayError } from '../errors.js';
 import type { Logger } from '../log.js';
 import { userOf } from '../oned/session-string.js';
@@ -92,12 +91,11 @@ export class Answerer {
       asked = request;
       const user = userOf(request.session, settings.serverUsers);
       about = { ...about, vm: request.vmId, user };
-      const by = strangerTurn(client, user);
-      const parts = { issue: this.parts.issue, management: this.management, settings, by };
+      const parts = { issue: this.parts.issue, management: this.management, settings };
       const { value, done, details, fingerprint } = await this.guard.attempt(
-        { client, user },
+        { client, user, session: request.session },
         gone,
-        (signal) => answerRequest(request, parts, signal),
+        (signal, by) => answerRequest(request, { ...parts, by }, signal),
       );
       this.parts.logger.info({ ...about, ...details, durationMs: durationMs() }, done);
       if (fingerprint !== undefined) this.parts.audit('issued', { ...about, fingerprint });
