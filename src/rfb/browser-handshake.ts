@@ -1,6 +1,7 @@
 // RFB's security handshake with a browser that the token has let in already: no security at all (RFC 6143 section 7.1).
 // What always holds: it is a pure state machine that keeps at most the eleven bytes of an unfinished version; what
 // follows the handshake, ClientInit first, is given back as it came.
+import { checkGreeting } from '../transport/greeting.js';
 import { NONE } from './security-types.js';
 import { interpretVersion, versionMessage } from './version.js';
 
@@ -18,8 +19,6 @@ export interface HandshakeStep {
 }
 
 const VERSION_BYTES = 12;
-const VERSION_FORM = /^RFB \d{3}\.\d{3}\n$/;
-const OURS = '003.008';
 
 const DICTATED_NONE = Buffer.from([0, 0, 0, NONE]);
 const OFFERED_NONE = Buffer.from([1, NONE]);
@@ -52,16 +51,18 @@ export class BrowserHandshake {
   private takeVersion(bytes: Buffer, send: Buffer[]): Buffer {
     const missing = VERSION_BYTES - this.version.length;
     this.version = Buffer.concat([this.version, bytes.subarray(0, missing)]);
+    if (checkGreeting(this.version) === 'wrong') {
+      throw new BrowserHandshakeError('the browser does not speak RFB');
+    }
     if (this.version.length === VERSION_BYTES) this.answerVersion(send);
     return bytes.subarray(missing);
   }
 
+  /** One that answers with its own number, above ours, is taken at ours, as servers do. */
   private answerVersion(send: Buffer[]): void {
-    const message = this.version.toString('latin1');
     const version = interpretVersion(this.version);
-    if (!VERSION_FORM.test(message)) throw new BrowserHandshakeError('the browser does not speak RFB');
-    if (version === undefined || message.slice(4, 11) > OURS) {
-      throw new BrowserHandshakeError('the browser asks for a version of RFB that was not offered');
+    if (version === undefined) {
+      throw new BrowserHandshakeError('the browser asks for a version of RFB that is older than 3.3');
     }
     this.confirms = version === '3.8';
     this.state = version === '3.3' ? 'done' : 'choice';

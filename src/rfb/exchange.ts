@@ -43,11 +43,11 @@ export class Exchange implements TargetConnection, TargetEvents {
     return pieces.length === 1 && pieces[0] !== undefined ? pieces[0] : Buffer.concat(pieces, count);
   }
 
-  /** As read(), but of a connection that ends early it gives what had come until then. */
-  async readUntilEnd(count: number): Promise<Buffer> {
+  /** As read(), but of a connection that ends early, or when `patience` is over, it gives what had come until then. */
+  async readUntil(count: number, patience: AbortSignal): Promise<Buffer> {
     const pieces: Buffer[] = [];
     for (let missing = count; missing > 0; ) {
-      const piece = await this.readSome(missing);
+      const piece = await this.readSome(missing, patience);
       if (piece === undefined) break;
       pieces.push(piece);
       missing -= piece.length;
@@ -63,12 +63,13 @@ export class Exchange implements TargetConnection, TargetEvents {
     return (await this.read(4, what)).readUInt32BE();
   }
 
-  /** Between one byte and `most`, as they come. @returns undefined where the connection has ended */
-  async readSome(most: number): Promise<Buffer | undefined> {
+  /** Between one byte and `most`, as they come. @returns undefined where the connection has ended, or `patience` is over */
+  async readSome(most: number, patience?: AbortSignal): Promise<Buffer | undefined> {
     while (this.held === undefined) {
-      if (this.endedBy !== undefined) return undefined;
+      if (this.endedBy !== undefined || patience?.aborted) return undefined;
       await new Promise<void>((resolve) => {
         this.wake = resolve;
+        patience?.addEventListener('abort', () => resolve(), { once: true });
       });
     }
     const { held } = this;

@@ -4,6 +4,8 @@ import { GatewayError } from '../errors.js';
 
 /** Of a target's reason, so much is read at most, whatever length it announces. */
 export const REASON_BYTES = 1024;
+/** For so long it is waited for: some servers announce one and send none, and stay. */
+export const REASON_WAIT_MS = 1_000;
 /** And so much of it is shown. */
 const REASON_CHARACTERS = 256;
 
@@ -19,15 +21,24 @@ export function targetRefused(text: string, hint = ''): GatewayError {
 
 /**
  * A target's own words as one line of at most 256 characters: no control characters, none that turn the direction of
- * writing or that cannot be seen. Empty where nothing is left.
+ * writing or that cannot be seen. Empty where nothing is left. RFC 6143 names no encoding: it is UTF-8 where it can be,
+ * else Latin-1, as the rest of RFB.
  */
 export function cleanReason(bytes: Buffer): string {
-  const text = bytes.subarray(0, REASON_BYTES).toString('utf8');
-  const line = text
+  const line = decode(bytes.subarray(0, REASON_BYTES))
     .replace(/[\p{Cf}\p{Co}\p{Cn}\uFFFD]/gu, '')
     .replace(/[\p{Cc}\s]+/gu, ' ')
     .trim();
   const characters = [...line];
   if (characters.length <= REASON_CHARACTERS) return line;
   return `${characters.slice(0, REASON_CHARACTERS - 1).join('')}…`;
+}
+
+function decode(bytes: Buffer): string {
+  try {
+    // In the middle of a stream: the end may have been cut off in the middle of a character.
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes, { stream: true });
+  } catch {
+    return bytes.toString('latin1');
+  }
 }

@@ -3,7 +3,7 @@
 // connection is left; the password goes nowhere else than into the proof that the target has asked for.
 import type { TargetConnection } from '../transport/transport.js';
 import { Exchange } from './exchange.js';
-import { cleanReason, REASON_BYTES, targetFailed, targetRefused } from './failure.js';
+import { cleanReason, REASON_BYTES, REASON_WAIT_MS, targetFailed, targetRefused } from './failure.js';
 import type { SecurityOptions } from './security-options.js';
 import { chooseSecurity, NONE, type SecurityType, VENCRYPT } from './security-types.js';
 import { offerVencrypt } from './vencrypt.js';
@@ -132,13 +132,19 @@ class Handshake {
     throw version === '3.8' ? await this.refusal(refusal) : targetRefused(refusal);
   }
 
-  /** With the reason that follows, or the part of it that comes. */
+  /** With the reason that follows, or the part of it that comes in time. */
   private async refusal(what: string): Promise<Error> {
-    const length = await this.exchange.readUntilEnd(4);
-    if (length.length < 4) return targetRefused(what);
-    const bytes = await this.exchange.readUntilEnd(Math.min(length.readUInt32BE(), REASON_BYTES));
-    const reason = cleanReason(bytes);
-    return targetRefused(reason === '' ? what : `${what}: ${reason}`);
+    const patience = new AbortController();
+    const timer = setTimeout(() => patience.abort(), this.options.reasonWaitMs ?? REASON_WAIT_MS);
+    try {
+      const length = await this.exchange.readUntil(4, patience.signal);
+      if (length.length < 4) return targetRefused(what);
+      const bytes = Math.min(length.readUInt32BE(), REASON_BYTES);
+      const reason = cleanReason(await this.exchange.readUntil(bytes, patience.signal));
+      return targetRefused(reason === '' ? what : `${what}: ${reason}`);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 }
 

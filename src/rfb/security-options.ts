@@ -19,4 +19,6 @@ export interface SecurityOptions {
   readonly require: readonly SecurityRequirement[];
   /** For targets with X509*; without, the well-known authorities and no client certificate. */
   readonly tls?: TlsMaterial;
+  /** How long a target that refuses may take to say why; default 1,000. */
+  readonly reasonWaitMs?: number;
 }

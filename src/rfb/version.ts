@@ -1,5 +1,6 @@
-// The versions of RFB that the service and a target agree on (RFC 6143 section 7.1.1).
-// What always holds: the target speaks first, strictly twelve bytes, and we answer with no more than it announced.
+// The versions of RFB that the service agrees on with a target and with a browser (RFC 6143 section 7.1.1).
+// What always holds: the target speaks first, strictly twelve bytes, and is answered with one of the three versions that
+// there are, none above what it announced.
 import { checkGreeting } from '../transport/greeting.js';
 import type { Exchange } from './exchange.js';
 import { targetFailed } from './failure.js';
@@ -22,13 +23,15 @@ export function versionMessage(version: RfbVersion): Buffer {
 }
 
 /**
- * What a well-formed version message means. All but 3.7 and 3.8 are to be taken for 3.3, those of servers that announce
- * 3.889, 4.1 or 5.0 as well: RFC 6143 section 7.1.1.
- * @returns undefined for what is older than 3.3
+ * What a version message means. Everything above 3.8 is spoken to in 3.8, as noVNC does: such numbers (003.889 of macOS,
+ * 004.000 of Intel's AMT, 004.001 and 005.000 of RealVNC, 055.008) are those of products, and some refuse what is older.
+ * What lies between 3.3 and 3.7 is 3.3, as RFC 6143 section 7.1.1 has it.
+ * @returns undefined for what is older than 3.3, and for what is no version message
  */
 export function interpretVersion(message: Buffer): RfbVersion | undefined {
+  if (checkGreeting(message) !== 'right') return undefined;
   const number = message.toString('latin1', 4, 11);
-  if (number === '003.008') return '3.8';
+  if (number >= '003.008') return '3.8';
   if (number === '003.007') return '3.7';
   return number < '003.003' ? undefined : '3.3';
 }

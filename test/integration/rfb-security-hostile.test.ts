@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { GatewayError } from '../../src/errors.ts';
+import { REASON_WAIT_MS } from '../../src/rfb/failure.ts';
 import { type SecuredTarget, secureTarget } from '../../src/rfb/secure-target.ts';
 import type { SecurityOptions } from '../../src/rfb/security-options.ts';
 import { answerChallenge } from '../../src/rfb/vnc-response.ts';
@@ -71,6 +72,19 @@ const good: Record<string, Script> = {
     await greet(stage, '003.005');
     stage.send(u32(1));
   },
+  // macOS leaves when it is asked for 3.3.
+  ...Object.fromEntries(
+    ['003.889', '004.000', '004.001', '005.000', '055.008', '003.009'].map((number): [string, Script] => [
+      `RFB ${number}, in 3.8 and no other`,
+      async (stage) => {
+        stage.send(`RFB ${number}\n`);
+        if ((await stage.read(12)).toString() !== 'RFB 003.008\n') return stage.end();
+        stage.send([2, 30, 2]);
+        await stage.read(1);
+        await vncAuth(stage);
+      },
+    ]),
+  ),
   'RFB 3.7 without a password': async (stage) => {
     await greet(stage, '003.007');
     stage.send([2, 5, 1]);
@@ -257,6 +271,17 @@ const hostile: Hostile[] = [
     toPerson: true,
   },
   {
+    what: 'says why in Latin-1',
+    script: async (stage) => {
+      await offer(stage, 1);
+      stage.send(u32(1));
+      stage.send(u32(17));
+      stage.send('Zugriff für\x85\0nein');
+    },
+    told: 'the target refused the connection: Zugriff für nein',
+    toPerson: true,
+  },
+  {
     what: 'gives an endless reason',
     endless: true,
     script: async (stage) => {
@@ -408,16 +433,6 @@ describe('a target that falls silent', () => {
       await greet(stage);
       stage.send([5, 1]);
     },
-    'in the length of a reason': async (stage) => {
-      await greet(stage);
-      stage.send([0, 0, 0]);
-    },
-    'in a reason': async (stage) => {
-      await greet(stage);
-      stage.send([0]);
-      stage.send(u32(10));
-      stage.send('abc');
-    },
     'before its challenge': async (stage) => {
       await greet(stage);
       stage.send([1, 2]);
@@ -454,6 +469,101 @@ describe('a target that falls silent', () => {
     abort.abort(why);
     await told;
     await waitFor(() => peer.closed(), { what: 'the end of the connection' });
+  });
+
+  /** It stays silent, so nothing but the end of our patience lets this be told. */
+  const unexplained: Record<string, [Script, string]> = {
+    'offers nothing': [
+      async (stage) => {
+        await greet(stage);
+        stage.send([0]);
+      },
+      'the target refused the connection',
+    ],
+    'offers nothing, and begins the length of a reason': [
+      async (stage) => {
+        await greet(stage);
+        stage.send([0, 0, 0]);
+      },
+      'the target refused the connection',
+    ],
+    'offers nothing, and announces more of a reason than it gives': [
+      async (stage) => {
+        await greet(stage);
+        stage.send([0]);
+        stage.send(u32(10));
+        stage.send('abc');
+      },
+      'the target refused the connection: abc',
+    ],
+    'gives one byte of its reason after the other': [
+      async (stage) => {
+        await greet(stage);
+        stage.send([0]);
+        stage.send(u32(1000));
+        const drip = setInterval(() => stage.send('x'), 20);
+        stage.socket.once('close', () => clearInterval(drip));
+      },
+      'the target refused the connection: x',
+    ],
+    'refuses in RFB 3.3': [
+      async (stage) => {
+        await greet(stage, '003.003');
+        stage.send(u32(0));
+      },
+      'the target refused the connection',
+    ],
+    'refuses the password': [
+      async (stage) => {
+        await offer(stage, 2);
+        stage.send(challenge);
+        await stage.read(16);
+        stage.send(u32(1));
+      },
+      'the target refused the VNC password',
+    ],
+    'refuses without having asked': [
+      async (stage) => {
+        await offer(stage, 1);
+        stage.send(u32(1));
+      },
+      'the target refused the connection',
+    ],
+    'refuses the password inside of TLS': [
+      async (stage) => {
+        await vencrypt(stage, 261);
+        stage.beginTls(tlsOptions());
+        stage.send(challenge);
+        await stage.read(16);
+        stage.send(u32(1));
+      },
+      'the target refused the VNC password',
+    ],
+    'says in 3.7 no more than that': [
+      async (stage) => {
+        await greet(stage, '003.007');
+        stage.send([1, 2]);
+        await stage.read(1);
+        stage.send(challenge);
+        await stage.read(16);
+        stage.send(u32(1));
+      },
+      'the target refused the VNC password',
+    ],
+  };
+
+  test.each(Object.entries(unexplained))(
+    'when it %s, is told all the same',
+    async (_what, [script, told]) => {
+      const error = await failure(await playScript(script), { tls: trusting(), reasonWaitMs: 300 });
+      expect(error.publicText.replace(/x+$/, 'x')).toBe(told);
+    },
+  );
+
+  test('is told within a tenth of the time that a target may take, where nothing else is set', async () => {
+    expect(REASON_WAIT_MS).toBe(1_000);
+    const target = await playScript(unexplained['offers nothing']?.[0] ?? (() => undefined));
+    expect((await failure(target)).publicText).toBe('the target refused the connection');
   });
 
   test('is not even listened to when the signal has come before', async () => {

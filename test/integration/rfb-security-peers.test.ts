@@ -107,7 +107,11 @@ describe('Xtigervnc', () => {
     ['003.007', '3.7', 'None', ''],
     ['003.007', '3.7', 'VncAuth', password],
     ['003.007', '3.7', 'X509None', ''],
-    ['003.889', '3.3', 'VncAuth', password],
+    ['003.889', '3.8', 'VncAuth', password],
+    ['004.001', '3.8', 'None', ''],
+    ['005.000', '3.8', 'X509Vnc', password],
+    ['055.008', '3.8', 'VncAuth', password],
+    ['003.005', '3.3', 'VncAuth', password],
   ])('as RFB %s is spoken to in %s, with %s', async (announced, version, types, secret) => {
     const peer = await startTlsTigervnc({ types, password, pki });
     const older = await announceAs(peer, announced);

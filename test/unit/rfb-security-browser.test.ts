@@ -34,6 +34,10 @@ describe('a browser', () => {
     ['3.7', 'RFB 003.007\n\x01', '0101'],
     ['3.3', 'RFB 003.003\n', '00000001'],
     ['3.5, which is 3.3', 'RFB 003.005\n', '00000001'],
+    ['3.6, which is 3.3', 'RFB 003.006\n', '00000001'],
+    ['3.9, which is 3.8', 'RFB 003.009\n\x01', '010100000000'],
+    ["Apple's version, which is 3.8", 'RFB 003.889\n\x01', '010100000000'],
+    ["RealVNC's version, which is 3.8", 'RFB 005.000\n\x01', '010100000000'],
   ])(
     'that answers in %s is let in without a password, wherever its bytes are cut',
     (_version, said, answer) => {
@@ -63,9 +67,10 @@ describe('a browser', () => {
   test.each([
     ['something else', 'GET / HTTP/1.1\r\n', 'does not speak RFB'],
     ['a version with letters', 'RFB 003.00x\n', 'does not speak RFB'],
-    ['a version that is too old', 'RFB 003.002\n', 'was not offered'],
-    ['a version that is newer than ours', 'RFB 003.009\n', 'was not offered'],
-    ["Apple's version", 'RFB 003.889\n', 'was not offered'],
+    ['a wrong first byte', 'X', 'does not speak RFB'],
+    ['a version without its end', 'RFB 003.008\r', 'does not speak RFB'],
+    ['a version that is too old', 'RFB 003.002\n', 'older than 3.3'],
+    ['version 0', 'RFB 000.000\n', 'older than 3.3'],
     ['another security type', 'RFB 003.008\n\x02', 'security type that was not offered'],
     ['security type 0', 'RFB 003.007\n\0', 'security type that was not offered'],
   ])('that says %s is refused', (_what, said, told) => {

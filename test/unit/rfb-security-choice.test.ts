@@ -5,6 +5,7 @@ import type { Credentials } from '../../src/rfb/security-options.ts';
 import { chooseSecurity } from '../../src/rfb/security-types.ts';
 import { interpretVersion } from '../../src/rfb/version.ts';
 import { answerChallenge } from '../../src/rfb/vnc-response.ts';
+import { checkGreeting } from '../../src/transport/greeting.ts';
 import type { SecurityRequirement } from '../../src/transport/rules.ts';
 
 const nobody: Credentials = { password: '' };
@@ -55,16 +56,36 @@ describe('of what is offered', () => {
 });
 
 test.each([
+  ['000.000', undefined],
+  ['002.999', undefined],
+  ['003.000', undefined],
+  ['003.002', undefined],
   ['003.003', '3.3'],
+  ['003.004', '3.3'],
+  ['003.005', '3.3'],
   ['003.006', '3.3'],
   ['003.007', '3.7'],
   ['003.008', '3.8'],
-  ['003.889', '3.3'],
-  ['004.001', '3.3'],
-  ['003.002', undefined],
-  ['000.000', undefined],
-])('RFB %s is spoken to in %s', (number, version) => {
-  expect(interpretVersion(Buffer.from(`RFB ${number}\n`))).toBe(version);
+  ['003.009', '3.8'],
+  ['003.010', '3.8'],
+  ['003.016', '3.8'],
+  ['003.130', '3.8'],
+  ['003.889', '3.8'],
+  ['004.000', '3.8'],
+  ['004.001', '3.8'],
+  ['004.003', '3.8'],
+  ['005.000', '3.8'],
+  ['006.003', '3.8'],
+  ['055.008', '3.8'],
+  ['999.999', '3.8'],
+  ['3.8', undefined],
+  ['003.08', undefined],
+  ['003.0008', undefined],
+  ['003.00x', undefined],
+])('RFB %s is spoken to in %s, and passed on where the browser answers itself', (number, version) => {
+  const message = Buffer.from(`RFB ${number}\n`);
+  expect(interpretVersion(message)).toBe(version);
+  expect(checkGreeting(message) === 'right').toBe(/^\d{3}\.\d{3}$/.test(number));
 });
 
 const counting = Buffer.from('000102030405060708090a0b0c0d0e0f', 'hex');
@@ -88,7 +109,15 @@ describe("a target's reason", () => {
     ['a\u202eb\u2066c\u200bd\ufeffe', 'abcde'],
     ['one\u2028two', 'one two'],
     ['Falsches Paßwort 🔑', 'Falsches Paßwort 🔑'],
-    [Buffer.from([0x66, 0xff, 0xfe, 0x6f]), 'fo'],
+    [
+      Buffer.from('Falsches Paßwort für das Gerät, déjà vu ¡no!', 'latin1'),
+      'Falsches Paßwort für das Gerät, déjà vu ¡no!',
+    ],
+    [Buffer.from('\0\x85\x9bErreur\x07 d’accès'.replace('’', '\x92'), 'latin1'), 'Erreur d accès'],
+    [Buffer.from([0x66, 0xff, 0xfe, 0x6f]), 'fÿþo'],
+    [Buffer.concat([Buffer.alloc(1022, ' '), Buffer.from('🔑')]), ''],
+    [Buffer.concat([Buffer.from('ok '), Buffer.alloc(1020, ' '), Buffer.from('ß')]), 'ok'],
+    [Buffer.from('\u{e000}\u{f0000}private\ufffd'), 'private'],
     ['\0\0\r\n', ''],
     ['x'.repeat(256), 'x'.repeat(256)],
     ['x'.repeat(257), `${'x'.repeat(255)}…`],
