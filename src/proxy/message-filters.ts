@@ -24,7 +24,8 @@ export function createFilters(access: VncAccess): MessageFilters | undefined {
   const client = new ClientFilter({
     viewOnly: access.viewOnly,
     clipboard: access.clipboard,
-    pixelFormatSet: server === undefined ? undefined : (format) => server.setPixelFormat(format),
+    pixelFormatSet: server && ((format) => server.setPixelFormat(format)),
+    announcedFormat: server && (() => server.announcedFormat),
   });
   return {
     toTarget: (bytes) => client.push(bytes),

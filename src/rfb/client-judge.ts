@@ -6,13 +6,15 @@ import { ClientType, QemuType } from './client-messages.js';
 import { ClientPointers } from './client-pointers.js';
 import { type FilterRules, isTransparent, readsServer } from './client-rules.js';
 import { RfbViolation } from './client-violation.js';
+import { PIXEL_FORMAT_BYTES, PixelFormat } from './server-pixel-format.js';
 
 export interface JudgeOptions extends FilterRules {
-  /** Told of each pixel format that goes on to the server, 16 bytes, before it goes (server-filter.ts needs it). */
-  readonly pixelFormatSet?: ((format: Buffer) => void) | undefined;
+  /** Told of each pixel format that goes on to the server, before it goes (server-filter.ts needs it). */
+  readonly pixelFormatSet?: ((format: PixelFormat) => void) | undefined;
+  /** The format of ServerInit, once it has come: it is in force until the browser sets one. */
+  readonly announcedFormat?: (() => PixelFormat | undefined) | undefined;
 }
 
-const PIXEL_FORMAT_BYTES = 16;
 const SHARED = Buffer.of(1);
 
 export class ClientJudge {
@@ -21,7 +23,7 @@ export class ClientJudge {
   private readonly readsServer: boolean;
   /** The server may send rectangles. */
   private asked = false;
-  private pixelFormat: Buffer | undefined;
+  private pixelFormat: PixelFormat | undefined;
 
   constructor(options: JudgeOptions) {
     this.options = options;
@@ -63,7 +65,7 @@ export class ClientJudge {
       case ClientType.setEncodings:
         return this.judgeEncodings(bytes.subarray(at, at + length));
       case ClientType.setPixelFormat:
-        this.takePixelFormat(bytes.subarray(at + length - PIXEL_FORMAT_BYTES, at + length));
+        this.takePixelFormat(new PixelFormat(bytes.subarray(at + length - PIXEL_FORMAT_BYTES, at + length)));
         return true;
       default:
         return false;
@@ -73,7 +75,7 @@ export class ClientJudge {
   private judgeEncodings(message: Buffer): true | Buffer {
     this.asked = true;
     const listed = listedEncodings(message);
-    const threeBytes = this.pixelFormat !== undefined && isTrueColour24(this.pixelFormat);
+    const threeBytes = this.pixelFormat?.isTrueColour24 === true;
     const offered = listed.filter(
       (encoding) =>
         mayOffer(encoding, this.options, threeBytes) &&
@@ -84,19 +86,12 @@ export class ClientJudge {
   }
 
   /** What the server has sent by then, and how it was measured, must not depend on when it reads this. */
-  private takePixelFormat(format: Buffer): void {
-    if (this.readsServer && this.asked && this.pixelFormat?.equals(format) !== true) {
+  private takePixelFormat(format: PixelFormat): void {
+    const inForce = this.pixelFormat ?? this.options.announcedFormat?.();
+    if (this.readsServer && this.asked && inForce?.measuresAs(format) !== true) {
       throw new RfbViolation('the browser changed the pixel format in the middle');
     }
-    this.pixelFormat = Buffer.from(format);
-    this.options.pixelFormatSet?.(this.pixelFormat);
+    this.pixelFormat = format;
+    this.options.pixelFormatSet?.(format);
   }
-}
-
-/** 32 bits a pixel, a byte for each colour, and one unused: three bytes a pixel where an encoding packs them. */
-function isTrueColour24(format: Buffer): boolean {
-  const isTrueColour = format.readUInt8(3) !== 0;
-  const maxima = [4, 6, 8].map((at) => format.readUInt16BE(at));
-  const [bits, depth] = [format.readUInt8(0), format.readUInt8(1)];
-  return isTrueColour && bits === 32 && depth === 24 && maxima.every((maximum) => maximum === 255);
 }

@@ -1,10 +1,11 @@
 // The VM's bytes on their way to the browser, read message by message where something in them counts: ServerCutText is left
 // out where the VM's clipboard must not get there, and it is heard whether the server reads longer pointer messages.
-// What always holds: pictures are counted and not looked at; nothing waits and nothing is copied but to close a gap; what
-// cannot be measured ends the session. It rests on the browser's filter, which offers the server no other encodings.
+// What always holds: pictures are counted and not looked at; nothing waits and nothing is copied but to close a gap, so that
+// names and texts may be of any length; what cannot be measured ends the session, when it is to be measured and not when it
+// is announced. It rests on the browser's filter, which offers the server no other encodings.
 import { Encoding } from './client-encodings.js';
 import { RfbViolation } from './client-violation.js';
-import { bytesPerPixel, PIXEL_FORMAT_BYTES } from './server-pixel-format.js';
+import { PIXEL_FORMAT_BYTES, PixelFormat } from './server-pixel-format.js';
 import { rectangleSteps } from './server-rectangles.js';
 import type { Step } from './server-tight.js';
 
@@ -24,9 +25,6 @@ const SCREEN_SIZE_BYTES = 4;
 /** The longest head is a Tight palette: 256 colours of three bytes. */
 const HEAD_BYTES = 768;
 const COLOUR_BYTES = 6;
-/** Nothing of these is kept; a server that announces more is none. */
-const MAX_NAME_BYTES = 65_536;
-const MAX_CUT_TEXT_BYTES = 256 * 1024 * 1024;
 
 export interface ServerFilterOptions {
   /** ServerCutText is left in. */
@@ -48,7 +46,8 @@ export class ServerFilter {
   /** Of the FramebufferUpdate that is being read. */
   private rectanglesLeft = 0;
   private isDropping = false;
-  private pixelBytes = 0;
+  private announced: PixelFormat | undefined;
+  private chosen: PixelFormat | undefined;
   private readonly options: ServerFilterOptions;
 
   /** Bytes are expected from ServerInit on. */
@@ -61,9 +60,14 @@ export class ServerFilter {
     return this.step === this.message && this.skipLeft === 0;
   }
 
-  /** As the browser sets it (`pixelFormatSet` of its filter). @param format 16 bytes @throws RfbViolation */
-  setPixelFormat(format: Buffer): void {
-    this.pixelBytes = bytesPerPixel(format);
+  /** As the browser sets it (`pixelFormatSet` of its filter). It may be quicker than ServerInit, and counts all the same. */
+  setPixelFormat(format: PixelFormat): void {
+    this.chosen = format;
+  }
+
+  /** That of ServerInit, once it has come. */
+  get announcedFormat(): PixelFormat | undefined {
+    return this.announced;
   }
 
   /**
@@ -125,15 +129,9 @@ export class ServerFilter {
   }
 
   private takeServerInit(bytes: Buffer, at: number): Step {
-    // The browser may have been quicker, and then its format is the one that counts.
-    if (this.pixelBytes === 0) {
-      this.setPixelFormat(
-        bytes.subarray(at + SCREEN_SIZE_BYTES, at + SCREEN_SIZE_BYTES + PIXEL_FORMAT_BYTES),
-      );
-    }
-    const length = bytes.readUInt32BE(at + SERVER_INIT_BYTES - 4);
-    if (length > MAX_NAME_BYTES) throw new RfbViolation(`the server announced a name of ${length} bytes`);
-    return { skip: length };
+    const formatAt = at + SCREEN_SIZE_BYTES;
+    this.announced = new PixelFormat(bytes.subarray(formatAt, formatAt + PIXEL_FORMAT_BYTES));
+    return { skip: bytes.readUInt32BE(at + SERVER_INIT_BYTES - 4) };
   }
 
   private takeType(type: number): Step {
@@ -142,8 +140,9 @@ export class ServerFilter {
         return { head: 3, read: (bytes, at) => this.takeUpdate(bytes.readUInt16BE(at + 1)) };
       case ServerType.colourMap:
         return { head: 5, read: (bytes, at) => ({ skip: bytes.readUInt16BE(at + 3) * COLOUR_BYTES }) };
+      // Of the extended clipboard as well, whose length is below 0.
       case ServerType.cutText:
-        return { head: 7, read: (bytes, at) => ({ skip: cutTextBytes(bytes.readInt32BE(at + 3)) }) };
+        return { head: 7, read: (bytes, at) => ({ skip: Math.abs(bytes.readInt32BE(at + 3)) }) };
       case ServerType.fence:
         return { head: 8, read: (bytes, at) => ({ skip: bytes.readUInt8(at + 7) }) };
       case ServerType.xvp:
@@ -168,14 +167,13 @@ export class ServerFilter {
     this.rectanglesLeft = encoding === Encoding.lastRect ? 0 : this.rectanglesLeft - 1;
     return rectangleSteps({ width, height, encoding }, this.pixelBytes);
   }
-}
 
-/** Of the extended clipboard as well, whose length is below 0. */
-function cutTextBytes(length: number): number {
-  const amount = Math.abs(length);
-  if (amount > MAX_CUT_TEXT_BYTES)
-    throw new RfbViolation(`the server announced a clipboard of ${amount} bytes`);
-  return amount;
+  /** In the format that is in force. @throws RfbViolation where it has no size that is known */
+  private readonly pixelBytes = (): number => {
+    const format = this.chosen ?? this.announced;
+    if (format === undefined) throw new TypeError('a picture before ServerInit');
+    return format.bytesPerPixel;
+  };
 }
 
 /** Moves `memory[from, to)` to `kept`. @returns where it ends then */

@@ -15,16 +15,19 @@ const NOTHING: Step = { skip: 0 };
 const SCREEN_BYTES = 16;
 const CURSOR_WITH_ALPHA = 1;
 
-/** @param pixelBytes of a pixel on the wire: 1, 2 or 4 @throws RfbViolation, as every step of it */
-export function rectangleSteps({ width, height, encoding }: Rectangle, pixelBytes: number): Step {
+/**
+ * @param pixelBytes of a pixel on the wire: 1, 2 or 4; asked only where the length depends on it, and may throw
+ * @throws RfbViolation, as every step of it
+ */
+export function rectangleSteps({ width, height, encoding }: Rectangle, pixelBytes: () => number): Step {
   const pixels = width * height;
   switch (encoding) {
     case Encoding.raw:
-      return { skip: pixels * pixelBytes };
+      return { skip: pixels && pixels * pixelBytes() };
     case Encoding.copyRect:
       return { skip: 4 };
     case Encoding.rre:
-      return counted(4, (count) => pixelBytes + count * (pixelBytes + 8));
+      return counted(4, (count) => pixelBytes() + count * (pixelBytes() + 8));
     case Encoding.zlib:
     case Encoding.zrle:
     case Encoding.desktopName:
@@ -33,7 +36,7 @@ export function rectangleSteps({ width, height, encoding }: Rectangle, pixelByte
     case Encoding.tightPng:
       return tightSteps(width, height);
     case Encoding.cursor:
-      return { skip: pixels * pixelBytes + Math.ceil(width / 8) * height };
+      return { skip: pixels && pixels * pixelBytes() + Math.ceil(width / 8) * height };
     case Encoding.vmwareCursor:
       return vmwareCursor(pixels, pixelBytes);
     case Encoding.extendedDesktopSize:
@@ -55,11 +58,11 @@ function counted(head: number, skip: (count: number) => number): Step {
 }
 
 /** With alpha four bytes a pixel, else two pictures in the screen's own format. */
-function vmwareCursor(pixels: number, pixelBytes: number): Step {
+function vmwareCursor(pixels: number, pixelBytes: () => number): Step {
   return {
     head: 2,
     read: (bytes, at) => ({
-      skip: pixels * (bytes.readUInt8(at) === CURSOR_WITH_ALPHA ? 4 : 2 * pixelBytes),
+      skip: pixels && pixels * (bytes.readUInt8(at) === CURSOR_WITH_ALPHA ? 4 : 2 * pixelBytes()),
     }),
   };
 }

@@ -14,6 +14,7 @@ import { atEnd } from '../support/lifetime.ts';
 import { startTestOned, type TestOned } from '../support/oned.ts';
 import { freePort } from '../support/ports.ts';
 import { startQemu } from '../support/qemu.ts';
+import { u32 } from '../support/rfb-messages.ts';
 import { startAnonymousQemu, startTlsTigervnc, startX509Qemu } from '../support/rfb-peers.ts';
 import { toldInRfb } from '../support/rfb-refusal.ts';
 import { askNothing, greet } from '../support/rfb-scenes.ts';
@@ -356,6 +357,47 @@ it.each([
       what: 'the request',
     });
     expect(arrived).toEqual(wantedUp);
+  },
+);
+
+describe.each([15, 24, 64])(
+  'a server that announces pixels of %i bits, a long name and odd padding',
+  (bits) => {
+    const name = Buffer.alloc(200_000, 'n');
+    const announced = Buffer.from([0, 2, 0, 2, bits, bits, 0, 1, 0, 255, 0, 255, 0, 255, 16, 8, 0, 9, 9, 9]);
+    const picture = Buffer.from([0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 1, 2, 3, 4]);
+
+    async function watch(setsFormat: boolean) {
+      const target = await playScript(async (stage) => {
+        await askNothing(stage);
+        await stage.read(1);
+        stage.send(Buffer.concat([announced, u32(name.length), name, fromVm]));
+        await stage.read(setsFormat ? 20 : updateRequest.length);
+        stage.send(Buffer.concat([picture, fromVm, bell]));
+      });
+      const service = await startService({ oned, ownConfig: configOf([], ':clipboard: off\n') });
+      const client = await openVm(service, runVm(target.host, target.port, ''));
+      await client.waitForData(12);
+      client.socket.send(Buffer.from('RFB 003.008\n\x01\x01', 'latin1'));
+      const head = 12 + 2 + 4 + announced.length + 4 + name.length;
+      await client.waitForData(head);
+      const format = Buffer.from([0, 0, 0, 0, 32, 24, 0, 1, 0, 255, 0, 255, 0, 255, 16, 8, 0, 0, 0, 0]);
+      client.socket.send(setsFormat ? format : updateRequest);
+      return { client, head };
+    }
+
+    it('is shown where the browser sets the format that counts', async () => {
+      const { client, head } = await watch(true);
+      await client.waitForData(head + picture.length + bell.length);
+      expect(client.data().subarray(head)).toEqual(Buffer.concat([picture, bell]));
+    });
+
+    it('is ended with a clear reason where a picture comes in what it has announced', async () => {
+      const { client, head } = await watch(false);
+      const reason = `a picture in a pixel format of ${bits} bits`;
+      expect(await client.closed).toEqual({ code: 1002, reason });
+      expect(client.data()).toHaveLength(head);
+    });
   },
 );
 

@@ -4,6 +4,7 @@ import { clipboardModes } from '../../src/clipboard.ts';
 import { ClientFilter } from '../../src/rfb/client-filter.ts';
 import type { FilterRules } from '../../src/rfb/client-rules.ts';
 import { RfbViolation } from '../../src/rfb/client-violation.ts';
+import { PixelFormat } from '../../src/rfb/server-pixel-format.ts';
 import {
   caps,
   everySplit,
@@ -309,13 +310,53 @@ describe("where the server's messages are read as well", () => {
   const other = join([16, 16, 0, 1], u16(31, 63, 31), [11, 5, 0, 0, 0, 0]);
 
   it('each pixel format is told before it goes on', () => {
-    const told: string[] = [];
+    const told: number[] = [];
     const filter = new ClientFilter({
       ...rules,
-      pixelFormatSet: (format) => told.push(format.toString('hex')),
+      pixelFormatSet: ({ bytesPerPixel }) => told.push(bytesPerPixel),
     });
     filter.push(join(SHARED, message.setPixelFormat(other), message.setPixelFormat()));
-    expect(told).toEqual([other.toString('hex'), pixelFormat24.toString('hex')]);
+    expect(told).toEqual([2, 4]);
+  });
+
+  it('a pixel format of which no picture can be measured goes on: what counts is a picture in it', () => {
+    for (const bits of [0, 15, 24, 64]) {
+      const set = message.setPixelFormat(join([bits], pixelFormat24.subarray(1)));
+      expect(through(rules, [set])).toEqual(set);
+    }
+  });
+
+  it('a pixel format may change in what no length depends on', () => {
+    const first = message.setPixelFormat();
+    const padded = message.setPixelFormat(join(pixelFormat24.subarray(0, 13), [1, 2, 3]));
+    const otherColours = message.setPixelFormat(
+      join([32, 24, 1, 1], u16(255, 255, 255), [16, 8, 0, 0, 0, 0]),
+    );
+    const other16 = message.setPixelFormat(join([16, 15, 0, 1], u16(31, 31, 31), [10, 5, 0, 0, 0, 0]));
+    for (const bytes of [
+      join(first, message.updateRequest(), padded, otherColours, first),
+      join(message.setPixelFormat(other), message.updateRequest(), other16),
+    ]) {
+      expectBytes(through(rules, [bytes]), bytes);
+    }
+    const ten = message.setPixelFormat(join([32, 24, 0, 1], u16(1023), pixelFormat24.subarray(6)));
+    expect(() => through(rules, [join(first, message.updateRequest(), ten)])).toThrow(RfbViolation);
+  });
+
+  it("the server's format is in force until the browser sets one", () => {
+    const asked = join(SHARED, message.setEncodings([7, 16]), message.updateRequest());
+    const changeAfter = (announced: Buffer | undefined) => {
+      const filter = new ClientFilter({
+        ...rules,
+        announcedFormat: () => announced && new PixelFormat(announced),
+      });
+      filter.push(asked);
+      return () => Buffer.concat(filter.push(message.setPixelFormat()));
+    };
+    expect(changeAfter(pixelFormat24)()).toEqual(message.setPixelFormat());
+    expect(changeAfter(other)).toThrow('the browser changed the pixel format in the middle');
+    expect(changeAfter(join([32, 32], pixelFormat24.subarray(2)))).toThrow(RfbViolation);
+    expect(changeAfter(undefined)).toThrow(RfbViolation);
   });
 
   it.each([
