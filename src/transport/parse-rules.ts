@@ -36,6 +36,7 @@ const membersOf: Readonly<Record<string, readonly Via[]>> = {
   server_name: ['tls', 'wss'],
   fingerprint: ['tls', 'wss'],
   path: ['unix', 'ws', 'wss'],
+  origin: ['ws', 'wss'],
   user: ['ssh'],
   passphrase_file: ['ssh'],
   agent: ['ssh'],
@@ -105,6 +106,19 @@ const urlPath = parser(
       : undefined,
 );
 
+/** Written as a browser would: what is compared with it elsewhere is the text. */
+const originHeader = parser(
+  'expected an origin such as https://portal.example.com or http://10.0.0.1:8080, without a path, or null',
+  (value) => {
+    if (value === 'null') return value;
+    if (value.length > MAX_PATH_CHARS || !/^https?:\/\/\S+$/i.test(value) || !URL.canParse(value)) {
+      return undefined;
+    }
+    const { origin, href } = new URL(value);
+    return href === `${origin}/` ? origin : undefined;
+  },
+);
+
 /**
  * @param value the list in the configuration; nothing is an empty one
  * @throws TargetRulesError with all problems
@@ -168,7 +182,8 @@ function readWay(way: Via, common: Common, reader: RuleReader): TargetRule | und
     case 'wss': {
       const port = reader.take('port', portRule);
       const path = reader.take('path', urlPath) ?? '/';
-      return { ...common, via: way, port, path, tls: way === 'wss' ? readTlsFiles(reader) : {} };
+      const origin = reader.take('origin', originHeader);
+      return { ...common, via: way, port, path, origin, tls: way === 'wss' ? readTlsFiles(reader) : {} };
     }
     case 'ssh':
       return { ...common, via: way, ssh: readSsh(common, reader) };

@@ -74,6 +74,8 @@ export interface WebSocketRule extends AnyRule {
   readonly port?: PortRule | undefined;
   /** With a query where it needs one; `%i` is the VM's id, `%p` the VM's own port. */
   readonly path: string;
+  /** In place of the target's own: `https://portal.example.com`, or `null`. */
+  readonly origin?: string | undefined;
   /** Of `wss`. */
   readonly tls: TlsFiles;
 }

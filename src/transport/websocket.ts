@@ -25,7 +25,7 @@ export async function openWebSocket(
 ): Promise<TargetConnection> {
   const url = urlOf(rule, hop, fillIn(rule.path, hop.target));
   const socket = tls === undefined ? await dial(hop, signal) : await tls.open(hop, signal);
-  const stream = await upgrade(socket, url, hop.target, signal);
+  const stream = await upgrade(socket, url, rule.origin ?? ownOrigin(url), hop.target, signal);
   return new StreamConnection(stream, (error) => {
     const code = error === undefined ? stream.oddCloseCode : undefined;
     return code === undefined ? whyTlsEnded(error) : `the target ended its WebSocket with close code ${code}`;
@@ -40,9 +40,15 @@ function urlOf(rule: WebSocketRule, { target, host, port }: Hop, path: string): 
   return new URL(text);
 }
 
+/** That of a page which the target itself had served: servers compare it with the Host, or want to see any. */
+export function ownOrigin({ protocol, host }: URL): string {
+  return `${protocol === 'wss:' ? 'https' : 'http'}://${host}`;
+}
+
 function upgrade(
   socket: Socket,
   url: URL,
+  origin: string,
   target: TransportTarget,
   signal: AbortSignal,
 ): Promise<WebSocketStream> {
@@ -55,6 +61,7 @@ function upgrade(
     }
     const webSocket = new WebSocket(url, ['binary'], {
       createConnection: () => socket,
+      origin,
       perMessageDeflate: false,
       maxPayload: MAX_MESSAGE_BYTES,
       skipUTF8Validation: true,

@@ -4,6 +4,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
+import { ownOrigin } from '../../src/transport/websocket.ts';
 import { connectBy } from '../support/connect-by.ts';
 import { atEnd } from '../support/lifetime.ts';
 import { TargetReader } from '../support/target-reader.ts';
@@ -57,9 +58,31 @@ describe('the handshake', () => {
     expect(request?.headers).toMatchObject({
       host: `127.0.0.1:${gate.port}`,
       'sec-websocket-protocol': 'binary',
+      origin: `http://127.0.0.1:${gate.port}`,
     });
     expect(request?.headers).not.toHaveProperty('sec-websocket-extensions');
-    expect(request?.headers).not.toHaveProperty('origin');
+  });
+
+  it.each(['https://portal.example.com', 'null'])(
+    'says that it comes from %s where the rule does',
+    async (origin) => {
+      const gate = await startGate(() => undefined);
+      await open(gate, { origin });
+      expect(gate.requests[0]?.headers).toMatchObject({ host: `127.0.0.1:${gate.port}`, origin });
+    },
+  );
+
+  it.each([
+    ['ws://node1:6080/vm?x', 'http://node1:6080'],
+    ['ws://Node1:80/', 'http://node1'],
+    ['ws://node1:443/', 'http://node1:443'],
+    ['wss://node1:443/vm/7', 'https://node1'],
+    ['wss://node1:80/', 'https://node1:80'],
+    ['ws://10.0.0.1:5707/', 'http://10.0.0.1:5707'],
+    ['wss://[2001:DB8::1]:6080/', 'https://[2001:db8::1]:6080'],
+    ['ws://[2001:db8::1]:80/', 'http://[2001:db8::1]'],
+  ])('of %s comes from %s', (url, origin) => {
+    expect(ownOrigin(new URL(url))).toBe(origin);
   });
 
   it('fails with a server that does not take the subprotocol', async () => {

@@ -99,6 +99,18 @@ describe('rules as written', () => {
     });
   });
 
+  it.each([
+    ['https://portal.example.com', 'https://portal.example.com'],
+    ['HTTPS://Portal.Example.com:443', 'https://portal.example.com'],
+    ['http://10.0.0.1:8080', 'http://10.0.0.1:8080'],
+    ['https://portal.example.com/', 'https://portal.example.com'],
+    ['http://[2001:DB8::1]:6080', 'http://[2001:db8::1]:6080'],
+    ['https://münchen.example', 'https://xn--mnchen-3ya.example'],
+    ['null', 'null'],
+  ])('may name the origin %s', (origin, sent) => {
+    expect(parseTargetRules([{ via: 'ws', origin }])[0]).toMatchObject({ origin: sent });
+  });
+
   it('take numbers and booleans as YAML makes them, too', () => {
     expect(parseTargetRules([{ port: 5999, connect_timeout: 3 }])[0]).toMatchObject({
       port: { fixed: 5999 },
@@ -153,6 +165,34 @@ describe('rules as written', () => {
     ['a URL for a path', [{ via: 'ws', path: 'ws://x/' }], [/^targets\[0\]\.path: expected a path/]],
     ['another host in a path', [{ via: 'ws', path: '//evil/' }], [/^targets\[0\]\.path: expected a path/]],
     ['a line break in a path', [{ via: 'ws', path: '/a\r\nX: y' }], [/^targets\[0\]\.path: expected a path/]],
+    ...[
+      '*',
+      'portal.example.com',
+      'ws://portal.example.com',
+      'file:///x',
+      'https://portal.example.com/vnc',
+      'https://portal.example.com?x',
+      'https://user@portal.example.com',
+      'https://a.example, https://b.example',
+      'https://a b',
+      'https://a\r\nX: y',
+      'https://a:70000',
+      'https://[::1',
+      'https://',
+      'Null',
+    ].map((origin): (typeof wrong)[number] => [
+      `the origin ${JSON.stringify(origin)}`,
+      [{ via: 'wss', origin }],
+      [/^targets\[0\]\.origin: expected an origin such as/],
+    ]),
+    [
+      'an origin where there is no WebSocket',
+      [{ origin: 'https://a.example' }, { via: 'tls', origin: 'null' }],
+      [
+        /^targets\[0\]\.origin: not with via: tcp, only with ws, wss$/,
+        /^targets\[1\]\.origin: not with via: tls/,
+      ],
+    ],
     ['a user name of two lines', [{ vnc_user: 'a\nb' }], [/^targets\[0\]\.vnc_user: expected a user name/]],
     ['a user name without end', [{ vnc_user: 'a'.repeat(257) }], [/^targets\[0\]\.vnc_user: .* 256 bytes/]],
     ['ssh without a way to log in', [{ via: 'ssh' }], [/^targets\[0\]\.key_file: missing/]],
