@@ -14,6 +14,9 @@ export type AuditEvent =
 
 export interface AuditFields {
   readonly vm?: number | undefined;
+  /** OpenNebula's id; undefined: oned has not said who it is. */
+  readonly uid?: number | undefined;
+  /** His name, as oned has it where it has said who he is. */
   readonly user?: string | undefined;
   readonly client?: string | undefined;
   readonly fingerprint?: string | undefined;

@@ -10,6 +10,7 @@ import type { Loaded } from './config/load.js';
 import type { Settings } from './config/options.js';
 import { SessionEndings } from './console/endings.js';
 import { type ConsoleGate, Gate, type GateSettings } from './console/gate.js';
+import { Identities } from './console/identities.js';
 import { createIssue } from './console/issue.js';
 import { Recheck } from './console/recheck.js';
 import { Revocation } from './console/revoke.js';
@@ -64,6 +65,7 @@ export class ControlPlane {
     const endings = new SessionEndings(sessions, store.bus);
     const revocation = new Revocation({ store, sessions, endings, rules, audit });
     const oned = new OnedClient(() => onedSettings(this.present.settings));
+    const identities = new Identities({ oned, serverUsers: () => this.present.serverUsers });
     this.upkeep = new Upkeep({ store, sessions, endings, rules, logger });
     this.recheck = new Recheck({
       ...{ oned, store, sessions, endings, logger, random: Math.random },
@@ -81,8 +83,11 @@ export class ControlPlane {
       vncAccess: (grant) => vncAccessOf(grant, this.passwordKey),
     });
     this.rpc = createEndpoint({
-      issue: createIssue({ oned, store, settings: () => issueSettings(this.present, this.passwordKey) }),
-      ...{ oned, revocation, audit, logger, isExempt },
+      issue: createIssue({
+        ...{ oned, identities, store },
+        settings: () => issueSettings(this.present, this.passwordKey),
+      }),
+      ...{ oned, identities, revocation, audit, logger, isExempt },
       maxBodyBytes: loaded.settings.max_body,
       settings: () => endpointSettings(this.present),
       stopping: this.stopping.signal,
@@ -186,10 +191,7 @@ function onedSettings({ one_xmlrpc: url, oned_timeout: seconds, oned_connections
   return { url, timeoutMs: seconds * 1000, connections };
 }
 
-function issueSettings(
-  { settings, rules, serverUsers, serviceSession }: Present,
-  passwordKey: PasswordKey | undefined,
-) {
+function issueSettings({ settings, rules, serviceSession }: Present, passwordKey: PasswordKey | undefined) {
   return {
     ttlMs: settings.token_ttl * 1000,
     consolePorts: settings.console_ports,
@@ -203,7 +205,6 @@ function issueSettings(
       passwordKey,
     },
     bindClient: rules.bindClient,
-    serverUsers,
   };
 }
 

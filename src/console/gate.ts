@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto';
 import type { Audit } from '../audit.js';
 import { networkOf } from '../client-address.js';
 import { causeOf, GatewayError } from '../errors.js';
-import type { Grant } from '../tokens/grant.js';
+import { type Grant, holderOf } from '../tokens/grant.js';
 import type { SessionId } from '../tokens/record.js';
 import { type ClaimOutcome, claim, release, type TokenRules } from '../tokens/rules.js';
 import type { TokenKey, TokenStore } from '../tokens/store.js';
@@ -130,7 +130,7 @@ export class Gate implements ConsoleGate {
     const { grant, client, ref, hash, place } = session;
     const fields = {
       vm: grant.vmId,
-      user: grant.user,
+      ...holderOf(grant),
       client,
       ref,
       fingerprint: fingerprint(hash),
@@ -238,5 +238,6 @@ function newSessionId(): SessionId {
 
 /** What the audit says of somebody at the door. */
 function about({ key, client, ref, grant }: NewArrival) {
-  return { vm: grant?.vmId, user: grant?.user, client, ref, fingerprint: fingerprint(key.hash) };
+  const whose = grant === undefined ? {} : holderOf(grant);
+  return { vm: grant?.vmId, ...whose, client, ref, fingerprint: fingerprint(key.hash) };
 }

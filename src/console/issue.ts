@@ -3,13 +3,13 @@
 import type { PortRange } from '../config/types.js';
 import type { OnedClient } from '../oned/client.js';
 import type { Turn } from '../oned/fair-queue.js';
-import { type SessionString, userOf } from '../oned/session-string.js';
-import type { UserFacts } from '../oned/user.js';
+import type { SessionString } from '../oned/session-string.js';
 import type { Graphics, VmFacts } from '../oned/vm.js';
 import type { Caller, Grant } from '../tokens/grant.js';
 import { issued } from '../tokens/rules.js';
 import type { TokenStore } from '../tokens/store.js';
 import type { Token } from '../tokens/token.js';
+import type { Identities, Identity } from './identities.js';
 import { targetOf } from './policy.js';
 import { mayManage, mayUse } from './rights.js';
 import { type IssueOptions, isEncrypted, type VncSettings, vncGrantOf } from './vnc-access.js';
@@ -22,12 +22,11 @@ export interface IssueSettings {
   readonly serviceSession: SessionString | undefined;
   readonly vnc: VncSettings;
   readonly bindClient: boolean;
-  /** Accounts that log in for others. */
-  readonly serverUsers: ReadonlySet<string>;
 }
 
 export interface IssueParts {
-  readonly oned: Pick<OnedClient, 'vmInfo' | 'vmInfoDecrypted' | 'userInfo'>;
+  readonly oned: Pick<OnedClient, 'vmInfo' | 'vmInfoDecrypted'>;
+  readonly identities: Pick<Identities, 'present' | 'recent'>;
   readonly store: Pick<TokenStore, 'create' | 'now'>;
   /** Asked at every call, so that it may change while running. */
   readonly settings: () => IssueSettings;
@@ -48,25 +47,25 @@ export type IssueConsole = (
 ) => Promise<IssuedConsole>;
 
 /** @returns a function that throws GatewayError: oned's refusal or failure, the policy's, or the store's */
-export function createIssue({ oned, store, settings }: IssueParts): IssueConsole {
+export function createIssue({ oned, identities, store, settings }: IssueParts): IssueConsole {
   return async (session, vmId, options, signal, by) => {
     const seen = await oned.vmInfo(session, vmId, signal, { by });
-    const { ttlMs, consolePorts, maxTokensPerVm, serviceSession, vnc, bindClient, serverUsers } = settings();
+    const { ttlMs, consolePorts, maxTokensPerVm, serviceSession, vnc, bindClient } = settings();
     const target = targetOf(seen, consolePorts);
     // Only now that oned has let the caller see the VM.
     const vm =
       serviceSession !== undefined && isEncrypted(seen.graphics.password)
         ? await oned.vmInfoDecrypted(serviceSession, vmId, signal, { by })
         : seen;
-    const asksWho = serviceSession !== undefined || vnc.viewOnlyWithoutManage;
-    const who = asksWho ? await oned.userInfo(session, signal, { by }) : undefined;
-    const viewOnly =
-      options.viewOnly || (vnc.viewOnlyWithoutManage && who !== undefined && !mayManage(vm, who));
+    const asksForRights = serviceSession !== undefined || vnc.viewOnlyWithoutManage;
+    const who = await identities[asksForRights ? 'present' : 'recent'](session, signal, by);
+    const viewOnly = options.viewOnly || (vnc.viewOnlyWithoutManage && !mayManage(vm, who));
     const access = vncGrantOf(vm, { ...options, viewOnly }, vnc);
-    const caller = serviceSession === undefined || who === undefined ? undefined : callerOf(who, vm);
+    const caller = serviceSession === undefined ? undefined : callerOf(who, vm);
     const issuedAt = store.now();
     const grant: Grant = {
-      ...{ vmId, target, user: userOf(session, serverUsers), caller },
+      ...{ vmId, target, uid: who.uid, user: who.user, caller },
+      ...(who.egid === undefined ? {} : { egid: who.egid }),
       ...(access === undefined ? {} : { vnc: access }),
       ...{ issuedAt, expiresAt: issuedAt + ttlMs },
     };
@@ -81,6 +80,6 @@ export function createIssue({ oned, store, settings }: IssueParts): IssueConsole
   };
 }
 
-function callerOf(user: UserFacts, vm: VmFacts): Caller {
+function callerOf(user: Identity, vm: VmFacts): Caller {
   return { uid: user.uid, gids: user.gids, byPermission: mayUse(vm, user) };
 }

@@ -2,15 +2,20 @@
 // What always holds: oned was asked for the VM as the caller first; without MANAGE nobody sees or ends what is not his.
 import type { OnedClient } from '../oned/client.js';
 import type { Turn } from '../oned/fair-queue.js';
-import { type SessionString, userOf } from '../oned/session-string.js';
+import type { SessionString } from '../oned/session-string.js';
+import type { Identities } from './identities.js';
 import type { Revocation, SessionView, Whose } from './revoke.js';
 import { mayManage } from './rights.js';
 
 export interface ManagementParts {
-  readonly oned: Pick<OnedClient, 'vmInfo' | 'userInfo'>;
+  readonly oned: Pick<OnedClient, 'vmInfo'>;
+  readonly identities: Pick<Identities, 'present'>;
   readonly revocation: Pick<Revocation, 'revokeVm' | 'sessionsOfVm'>;
-  /** Asked at every call, so that they may change while running. */
-  readonly serverUsers: () => ReadonlySet<string>;
+}
+
+/** Who asked, as oned has him. */
+export interface Managed {
+  readonly caller: { readonly uid: number; readonly user: string };
 }
 
 /**
@@ -30,9 +35,15 @@ export class Management {
    * @returns how many tokens it was
    * @throws GatewayError oned's refusal or failure, `store-unavailable`
    */
-  async revoke(session: SessionString, vmId: number, signal: AbortSignal, by?: Turn): Promise<number> {
-    const { whose, user } = await this.whose(session, vmId, signal, by);
-    return this.parts.revocation.revokeVm(vmId, whose, user);
+  async revoke(
+    session: SessionString,
+    vmId: number,
+    signal: AbortSignal,
+    by?: Turn,
+  ): Promise<Managed & { count: number }> {
+    const { whose, caller } = await this.whose(session, vmId, signal, by);
+    const count = await this.parts.revocation.revokeVm(vmId, whose, caller.user);
+    return { caller, count };
   }
 
   /**
@@ -44,9 +55,10 @@ export class Management {
     vmId: number,
     signal: AbortSignal,
     by?: Turn,
-  ): Promise<SessionView[]> {
-    const { whose } = await this.whose(session, vmId, signal, by);
-    return this.parts.revocation.sessionsOfVm(vmId, whose);
+  ): Promise<Managed & { sessions: SessionView[] }> {
+    const { whose, caller } = await this.whose(session, vmId, signal, by);
+    const sessions = await this.parts.revocation.sessionsOfVm(vmId, whose);
+    return { caller, sessions };
   }
 
   private async whose(
@@ -54,13 +66,12 @@ export class Management {
     vmId: number,
     signal: AbortSignal,
     by: Turn | undefined,
-  ): Promise<{ whose: Whose; user: string }> {
-    const { oned, serverUsers } = this.parts;
+  ): Promise<Managed & { whose: Whose }> {
+    const { oned, identities } = this.parts;
     // Whether the caller may see the VM at all is oned's answer.
     const vm = await oned.vmInfo(session, vmId, signal, { by });
-    const caller = await oned.userInfo(session, signal, { by });
-    // By the name that his grants have.
-    const user = userOf(session, serverUsers());
-    return { whose: { user: mayManage(vm, caller) ? undefined : user }, user };
+    const caller = await identities.present(session, signal, by);
+    const { uid, user } = caller;
+    return { whose: mayManage(vm, caller) ? {} : { uid }, caller: { uid, user } };
   }
 }

@@ -3,6 +3,7 @@
 import type { Audit } from '../audit.js';
 import { GatewayError } from '../errors.js';
 import type { Selection } from '../tokens/bus.js';
+import { holderOf } from '../tokens/grant.js';
 import type { SessionId, TokenRecord } from '../tokens/record.js';
 import { end, isAlive, presentLeases, type TokenRules } from '../tokens/rules.js';
 import type { StoredToken, TokenStore } from '../tokens/store.js';
@@ -20,10 +21,8 @@ export interface RevokeParts {
   readonly audit: Audit;
 }
 
-/** Whose tokens are meant; undefined: everybody's. */
-export interface Whose {
-  readonly user: string | undefined;
-}
+/** Whose tokens are meant; nothing: everybody's. */
+export type Whose = Pick<Selection, 'uid' | 'user'>;
 
 export interface TokenView {
   readonly fingerprint: string;
@@ -156,14 +155,14 @@ export class Revocation {
     const rules = this.parts.rules();
     const ended = { tokens: 0, sessions: new Set<SessionId>() };
     for (const { hash, record } of stored) {
-      const { user, vmId } = record.grant;
+      const { vmId } = record.grant;
       if (!matches({ hash, grant: record.grant })) continue;
       const revoke = (present: TokenRecord | undefined, now: number) => end(present, 'revoked', rules, now);
       const sessions = await store.update({ hash }, revoke);
       if (sessions === undefined) continue;
       ended.tokens++;
       for (const id of sessions) ended.sessions.add(id);
-      audit('revoked', { vm: vmId, user, by, fingerprint: fingerprint(hash) });
+      audit('revoked', { vm: vmId, ...holderOf(record.grant), by, fingerprint: fingerprint(hash) });
       endings.end(sessions, 'revoked');
     }
     return ended;
@@ -171,7 +170,7 @@ export class Revocation {
 
   /** A session whose token the store has forgotten. */
   private endOrphan({ id, grant, hash }: LiveSession, by: string): void {
-    this.parts.audit('revoked', { vm: grant.vmId, user: grant.user, by, fingerprint: fingerprint(hash) });
+    this.parts.audit('revoked', { vm: grant.vmId, ...holderOf(grant), by, fingerprint: fingerprint(hash) });
     this.parts.endings.endHere(id, 'revoked');
   }
 }

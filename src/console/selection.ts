@@ -1,7 +1,7 @@
 // Which tokens, and sessions on them, somebody means. What always holds: all that is given has to fit; what is not given
 // fits all.
 import type { Selection } from '../tokens/bus.js';
-import type { Grant } from '../tokens/grant.js';
+import { type Grant, UNKNOWN_UID } from '../tokens/grant.js';
 import { fingerprint as fingerprintOf, type TokenHash } from '../tokens/token.js';
 
 /** What a token, or a session on one, is chosen by. */
@@ -10,10 +10,16 @@ export interface Choosable {
   readonly grant: Grant;
 }
 
-export function isSelected({ fingerprint, vmId, user }: Selection, { hash, grant }: Choosable): boolean {
+export function isSelected({ fingerprint, vmId, uid, user }: Selection, { hash, grant }: Choosable): boolean {
   return (
     (fingerprint === undefined || fingerprintOf(hash) === fingerprint) &&
     (vmId === undefined || grant.vmId === vmId) &&
-    (user === undefined || grant.user === user)
+    (uid === undefined || grant.uid === uid) &&
+    (user === undefined || isCalled(grant, user))
   );
+}
+
+/** Digits are an id as well, as in OpenNebula's own commands; one that is not known has none. */
+function isCalled({ uid, user }: Grant, said: string): boolean {
+  return user === said || (uid !== UNKNOWN_UID && String(uid) === said);
 }

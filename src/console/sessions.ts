@@ -4,7 +4,7 @@
 import { networkOf } from '../client-address.js';
 import { GatewayError } from '../errors.js';
 import type { EndingWord } from '../tokens/bus.js';
-import type { Grant } from '../tokens/grant.js';
+import { type Grant, UNKNOWN_UID } from '../tokens/grant.js';
 import type { SessionId } from '../tokens/record.js';
 import type { TokenHash } from '../tokens/token.js';
 
@@ -151,8 +151,13 @@ export class SessionRegistry {
     return [
       { key: 'host', limit: perHost, setting: 'max_sessions' },
       { key: `address ${networkOf(client)}`, limit: addressLimit, setting: 'max_sessions_per_address' },
-      { key: `user ${grant.user}`, limit: perUser, setting: 'max_sessions_per_user' },
+      { key: userKeyOf(grant), limit: perUser, setting: 'max_sessions_per_user' },
       { key: `vm ${grant.vmId}`, limit: perVm, setting: 'max_sessions_per_vm' },
     ];
   }
+}
+
+/** Those of whom only the name is known are counted by it. */
+function userKeyOf({ uid, user }: Grant): string {
+  return uid === UNKNOWN_UID ? `user by name ${user}` : `user ${uid}`;
 }

@@ -1,4 +1,4 @@
-// The demo's OpenNebula daemon: one method over HTTP, as the real one answers it.
+// The demo's OpenNebula daemon: two methods over HTTP, as the real one answers it.
 // What always holds: it serves a call per connection and reads a bounded body, like the real one.
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
@@ -22,7 +22,7 @@ export interface DemoOnedOptions extends DemoCloud {
 }
 
 /**
- * Starts an oned that knows `one.vm.info` only. Source: recorded exchanges with OpenNebula 7.
+ * Starts an oned that knows `one.vm.info` and `one.user.info`. Source: recorded exchanges with OpenNebula 7.
  * @throws where it cannot listen
  */
 export async function startDemoOned({ host, port, vms, users }: DemoOnedOptions): Promise<DemoOned> {

@@ -2,7 +2,7 @@
 // What always holds: nothing that oned sends is passed on unparsed; no error quotes a session string.
 import { causeOf, GatewayError } from '../errors.js';
 import { type OnedDocument, readDocument } from './document.js';
-import type { SessionString } from './session-string.js';
+import { type SessionString, secretOf } from './session-string.js';
 import { type Priority, Turnstile } from './turnstile.js';
 import { type UserFacts, userDocument } from './user.js';
 import { type VmFacts, vmDocument } from './vm.js';
@@ -64,11 +64,11 @@ export class OnedClient {
   }
 
   /**
-   * `one.user.info(session, -1)`: who the caller is.
+   * `one.user.info(session, -1)`: who the caller is, and the group that his login token is limited to.
    * @throws GatewayError as `vmInfo`
    */
   userInfo(session: SessionString, signal: AbortSignal, priority: Priority = {}): Promise<UserFacts> {
-    return this.call(userDocument, session, [SELF], signal, priority);
+    return this.call(userDocument(secretOf(session)), session, [SELF], signal, priority);
   }
 
   /**

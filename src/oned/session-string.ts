@@ -17,9 +17,23 @@ const CONTROL_CHARACTERS = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu;
  */
 export function userOf(session: SessionString, serverUsers: ReadonlySet<string>): string {
   const account = fieldAt(session, 0);
-  if (account === undefined || !serverUsers.has(account)) return plain(account ?? '');
+  if (account === undefined || !serverUsers.has(account)) return plainName(account ?? '');
   // Without a third field the second is the secret.
-  return plain(fieldAt(session, account.length + 1) || account);
+  return plainName(fieldAt(session, account.length + 1) || account);
+}
+
+/** What stands behind the account: a password, a login token, or what server authentication makes of them. A secret. */
+export function secretOf(session: SessionString): string {
+  return session.slice(session.indexOf(':') + 1);
+}
+
+/**
+ * The group that a session of server authentication is limited to: `account:user:group:token`, as oned reads it
+ * (src/um/UserPool.cc in OpenNebula's sources). Whether it is such a session is for the caller to know.
+ */
+export function serverGroupOf(session: SessionString): number | undefined {
+  const [, , group, ...token] = session.split(':', 4);
+  return group !== undefined && token.length > 0 && /^\s*\+?\d{1,9}$/.test(group) ? Number(group) : undefined;
 }
 
 /** The text from there to the next colon; undefined where none follows. */
@@ -28,7 +42,8 @@ function fieldAt(session: string, start: number): string | undefined {
   return colon === -1 ? undefined : session.slice(start, colon);
 }
 
-function plain(name: string): string {
+/** A user's name as it may be written down. */
+export function plainName(name: string): string {
   return name
     .slice(0, MAX_USER_LENGTH)
     .replace(CONTROL_CHARACTERS, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`);

@@ -29,6 +29,7 @@ export interface AnswerSettings extends MethodSettings {
 export interface AnswererParts {
   readonly issue: IssueConsole;
   readonly oned: ManagementParts['oned'];
+  readonly identities: ManagementParts['identities'];
   readonly revocation: ManagementParts['revocation'];
   readonly audit: Audit;
   readonly logger: Logger;
@@ -54,6 +55,7 @@ export interface IncomingCall {
 interface About {
   readonly ref: string;
   readonly vm: number | undefined;
+  readonly uid?: number;
   readonly user: string | undefined;
   readonly client: string;
 }
@@ -65,7 +67,7 @@ export class Answerer {
   private readonly management: Management;
 
   constructor(parts: AnswererParts) {
-    const { oned, revocation, isExempt, settings, stopping } = parts;
+    const { oned, identities, revocation, isExempt, settings, stopping } = parts;
     this.parts = parts;
     this.calls = new CallLimit(isExempt);
     this.guard = new LoginGuard({
@@ -75,7 +77,7 @@ export class Answerer {
       }),
       ...{ isExempt, stopping },
     });
-    this.management = new Management({ oned, revocation, serverUsers: () => settings().serverUsers });
+    this.management = new Management({ oned, identities, revocation });
   }
 
   /** @returns XML; never throws */
@@ -92,11 +94,13 @@ export class Answerer {
       const user = userOf(request.session, settings.serverUsers);
       about = { ...about, vm: request.vmId, user };
       const parts = { issue: this.parts.issue, management: this.management, settings };
-      const { value, done, details, fingerprint } = await this.guard.attempt(
+      const { value, done, details, fingerprint, caller } = await this.guard.attempt(
         { client, user, session: request.session },
         gone,
         (signal, by) => answerRequest(request, { ...parts, by }, signal),
       );
+      // As oned has him, and no longer as he spelled himself.
+      about = { ...about, ...caller };
       this.parts.logger.info({ ...about, ...details, durationMs: durationMs() }, done);
       if (fingerprint !== undefined) this.parts.audit('issued', { ...about, fingerprint });
       return successReply(value);

@@ -29,6 +29,7 @@ function issueAs(shape: Shape): Method {
       value: shape(issued, settings),
       done: 'token issued',
       details: { fingerprint: name, target: issued.grant.target },
+      caller: { uid: issued.grant.uid, user: issued.grant.user },
       fingerprint: name,
     };
   };

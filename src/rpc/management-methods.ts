@@ -8,12 +8,13 @@ const MAX_SESSIONS = 1000;
 
 export const managementMethods: Readonly<Record<string, Method>> = {
   'one.vm.vncrevoke': async ({ session, vmId }, { management, by }, signal) => {
-    const count = await management.revoke(session, vmId, signal, by);
-    return { value: count, done: 'tokens revoked', details: { count } };
+    const { caller, count } = await management.revoke(session, vmId, signal, by);
+    return { value: count, done: 'tokens revoked', details: { count }, caller };
   },
   'one.vm.vncsessions': async ({ session, vmId }, { management, by }, signal) => {
-    const sessions = await management.sessions(session, vmId, signal, by);
-    return { value: sessionsXml(sessions), done: 'sessions listed', details: { count: sessions.length } };
+    const { caller, sessions } = await management.sessions(session, vmId, signal, by);
+    const details = { count: sessions.length };
+    return { value: sessionsXml(sessions), done: 'sessions listed', details, caller };
   },
 };
 

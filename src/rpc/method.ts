@@ -35,6 +35,8 @@ export interface Answer {
   /** For the log. */
   readonly done: string;
   readonly details: Readonly<Record<string, unknown>>;
+  /** Who it was, as oned says. */
+  readonly caller: { readonly uid: number; readonly user: string };
   /** Of the token that was issued. */
   readonly fingerprint?: string;
 }

@@ -6,6 +6,8 @@ import type { SessionId } from './record.js';
 export interface Selection {
   readonly fingerprint?: string | undefined;
   readonly vmId?: number | undefined;
+  readonly uid?: number | undefined;
+  /** A name, or an id in digits, as people say it. */
   readonly user?: string | undefined;
 }
 

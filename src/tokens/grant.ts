@@ -3,12 +3,22 @@
 
 import type { ClipboardMode } from '../clipboard.js';
 
+/**
+ * Of a grant from before ids were written down: it belongs to nobody, so that whoever has the name now gets nothing by
+ * it. oned's own begin at 0.
+ */
+export const UNKNOWN_UID = -1;
+
 export interface Grant {
   readonly vmId: number;
   /** Where the VM's console listens. */
   readonly target: { readonly host: string; readonly port: number };
-  /** Who asked for it, by OpenNebula's name. */
+  /** Who asked for it: OpenNebula's id of him, or UNKNOWN_UID. What belongs to whom goes by this alone. */
+  readonly uid: number;
+  /** His name in OpenNebula, for people to read. */
   readonly user: string;
+  /** The group that his login token was limited to: it gives no more than this group has. */
+  readonly egid?: number | undefined;
   /** What gave that user the VM, as far as it can be looked up again; only with `service_auth`. */
   readonly caller?: Caller | undefined;
   /** The service shakes hands with the VNC server itself; undefined: the browser does. */
@@ -17,6 +27,11 @@ export interface Grant {
   readonly issuedAt: number;
   /** Milliseconds since 1970; until then the token must have been used for the first time. */
   readonly expiresAt: number;
+}
+
+/** Whose a grant is, for a line that people read; without an id where nobody knows it. */
+export function holderOf({ uid, user }: Grant): { uid: number | undefined; user: string } {
+  return { uid: uid === UNKNOWN_UID ? undefined : uid, user };
 }
 
 /** What the service needs to answer the VNC server, and what the browser may do then. */

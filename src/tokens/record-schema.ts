@@ -2,6 +2,7 @@
 // What always holds: nothing that was stored is believed before it has passed through here, and no key is unknown.
 import { z } from 'zod';
 import { clipboardModes } from '../clipboard.js';
+import { UNKNOWN_UID } from './grant.js';
 import type { SessionId } from './record.js';
 
 /** Milliseconds since 1970 that a Date can hold; settings in fractions of a second make fractions here. */
@@ -50,9 +51,19 @@ const useSchema = z.strictObject({
   takenOverAt: time.optional(),
 });
 
+const grantSchema = z
+  .strictObject({
+    ...grantShape,
+    uid: z.int().min(UNKNOWN_UID).optional(),
+    egid: z.int().min(0).optional(),
+    caller: callerSchema.optional(),
+    vnc: vncSchema.optional(),
+  })
+  .transform((grant) => ({ ...grant, uid: grant.uid ?? grant.caller?.uid ?? UNKNOWN_UID }));
+
 /** The fields of a `TokenRecord`, to be put into a strict object with others. */
 export const recordShape = {
-  grant: z.strictObject({ ...grantShape, caller: callerSchema.optional(), vnc: vncSchema.optional() }),
+  grant: grantSchema,
   use: useSchema.optional(),
   ended: z.enum(['revoked', 'vm-gone']).optional(),
   keepUntil: time,

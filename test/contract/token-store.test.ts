@@ -34,7 +34,7 @@ const roomy = { maxOfVm: 1000, forWebsockify: true };
 function grantNow({ store }: StoreUnderTest, over: Partial<Grant> = {}): Grant {
   const now = store.now();
   const target = { host: 'node1', port: 5907 };
-  return { vmId: 7, target, user: 'alice', issuedAt: now, expiresAt: now + ttl, ...over };
+  return { vmId: 7, target, uid: 2, user: 'alice', issuedAt: now, expiresAt: now + ttl, ...over };
 }
 
 function keyOf(token: Token): TokenKey {

@@ -87,6 +87,7 @@ async function startControl(options: Partial<ControlServerOptions> = {}) {
     issue: async (vmId: number, user: string): Promise<Token> => {
       const grant = {
         vmId,
+        uid: user === 'alice' ? 2 : 3,
         user,
         target: { host: 'h', port: 5900 },
         issuedAt: now,
@@ -240,7 +241,7 @@ describe('the commands', () => {
     await control.server.start();
     await control.store.create(
       issued({
-        ...{ vmId: 1, user: 'a', target: { host: 'h', port: 1 } },
+        ...{ vmId: 1, uid: 2, user: 'a', target: { host: 'h', port: 1 } },
         ...{ issuedAt: -1e300, expiresAt: Number.MAX_VALUE },
       }),
       { maxOfVm: 1, forWebsockify: false },

@@ -9,7 +9,7 @@ import { OnedClient } from '../../src/oned/client.ts';
 import type { SessionString } from '../../src/oned/session-string.ts';
 import { makePki } from '../support/certificates.ts';
 import { atEnd } from '../support/lifetime.ts';
-import { type Answer, startTestOned, type TestOned } from '../support/oned.ts';
+import { type Answer, startTestOned, type TestOned, vmCalls } from '../support/oned.ts';
 import { type Service, startService } from '../support/service.ts';
 import { vmXml } from '../support/vm.ts';
 import { waitFor, within } from '../support/wait.ts';
@@ -213,7 +213,8 @@ describe('the call of oned', () => {
     `alice:${'x'.repeat(2000)}`,
   ])('has the session %j to the letter', async (as) => {
     await ask(good, service, as);
-    expect(oned.calls.at(-1)).toMatchObject({ method: 'one.vm.info', session: as, vmId: good, rest: '' });
+    expect(vmCalls(oned).at(-1)).toMatchObject({ session: as, vmId: good, rest: '' });
+    expect(oned.calls.at(-1)).toMatchObject({ method: 'one.user.info', session: as, vmId: -1, rest: '' });
   });
 
   it('cannot be rewritten by what stands in the session', async () => {
@@ -222,7 +223,7 @@ describe('the call of oned', () => {
     for (const as of [`alice:${inside}`, `alice:]]>]]>${inside}<!--`, `alice:]]>]]>${inside}<![CDATA[`]) {
       const [ok] = await ask(good, service, as);
       expect(ok).toBe(true);
-      const { body, ...call } = oned.calls.at(-1) ?? { body: '' };
+      const { body, ...call } = vmCalls(oned).at(-1) ?? { body: '' };
       expect(call).toMatchObject({ method: 'one.vm.info', session: as, vmId: good, rest: '' });
       expect(body.match(/<param>/g)).toHaveLength(2);
       expect(body).not.toContain('<![CDATA[');
@@ -231,12 +232,12 @@ describe('the call of oned', () => {
 
   it('keeps a carriage return inside the session', async () => {
     await ask(good, service, 'alice:a\rb');
-    expect(oned.calls.at(-1)?.body).toMatch(/<string>alice:a&#(13|xD);b<\/string>/);
+    expect(vmCalls(oned).at(-1)?.body).toMatch(/<string>alice:a&#(13|xD);b<\/string>/);
   });
 
-  it('asks for nothing but the VM, as the caller', () => {
+  it('asks for nothing but the VM, and who the caller is, as the caller', () => {
     expect(new Set(oned.calls.map(({ method, rest }) => `${method} ${rest}`))).toEqual(
-      new Set(['one.vm.info ']),
+      new Set(['one.vm.info ', 'one.user.info ']),
     );
   });
 });
@@ -344,7 +345,7 @@ describe('many calls', () => {
     await waitFor(() => own.active() === 3, { what: 'three calls at oned' });
     open();
     for (const call of calls) expect(await call).toEqual(issued);
-    expect([own.mostActive(), own.calls.length]).toEqual([3, 20]);
+    expect([own.mostActive(), vmCalls(own).length]).toEqual([3, 20]);
   });
 
   it('are asked in the order in which they came', async () => {
@@ -362,8 +363,8 @@ describe('many calls', () => {
       return `POST /RPC2 HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
     });
     socket.write(requests.join(''));
-    await waitFor(() => own.calls.length === order.length, { what: 'all calls at oned' });
-    expect(own.calls.map(({ vmId }) => vmId)).toEqual(order);
+    await waitFor(() => vmCalls(own).length === order.length, { what: 'all calls at oned' });
+    expect(vmCalls(own).map(({ vmId }) => vmId)).toEqual(order);
     expect(own.mostActive()).toBe(1);
   });
 
@@ -397,7 +398,7 @@ describe('many calls', () => {
     open();
     expect(await first).toEqual(issued);
     expect(await third).toEqual(issued);
-    expect(own.calls.map(({ vmId }) => vmId)).toEqual([1, 3]);
+    expect(vmCalls(own).map(({ vmId }) => vmId)).toEqual([1, 3]);
   });
 
   it('lose one whose caller leaves while oned is at it: its place is free at once', async () => {

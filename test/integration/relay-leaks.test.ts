@@ -309,6 +309,7 @@ describe('a proxy in this process', () => {
           const grant = {
             vmId: 1,
             target: place,
+            uid: 0,
             user: 'oneadmin',
             issuedAt: 0,
             expiresAt: Number.MAX_SAFE_INTEGER,

@@ -14,7 +14,7 @@ import { httpLimits, MAX_CONNECTIONS } from '../../src/http-limits.ts';
 import { createEndpoint } from '../../src/rpc/endpoint.ts';
 import { makePki } from '../support/certificates.ts';
 import { atEnd } from '../support/lifetime.ts';
-import { startTestOned, type TestOned } from '../support/oned.ts';
+import { startTestOned, type TestOned, vmCalls } from '../support/oned.ts';
 import {
   type HttpReply,
   oneReply,
@@ -122,10 +122,10 @@ describe('the session string', () => {
     ['with two line breaks, of which one is cut', 'a:b\n', withSession(value('a:b\n\n'))],
     ['behind white space before the prolog', 'a:b', `\r\n\t ${withSession(value('a:b'), prolog('utf-8'))}`],
   ])('%s reaches oned as %j', async (_what, meant, body, contentType = 'text/xml') => {
-    const before = oned.calls.length;
+    const before = vmCalls(oned).length;
     await expectToken(service.rawCall(body, { headers: { 'content-type': contentType } }));
-    expect(oned.calls).toHaveLength(before + 1);
-    expect(oned.calls.at(-1)).toMatchObject({ method: 'one.vm.info', session: meant, vmId, rest: '' });
+    expect(vmCalls(oned)).toHaveLength(before + 1);
+    expect(vmCalls(oned).at(-1)).toMatchObject({ session: meant, vmId, rest: '' });
   });
 
   it('may be empty: that is for oned to refuse', async () => {
@@ -160,7 +160,7 @@ describe('the VM id', () => {
     '<i4> 007 </i4>',
   ])('may be %s', async (typed) => {
     await expectToken(service.rawCall(withVmId(`<value>${typed}</value>`)));
-    expect(oned.calls.at(-1)?.vmId).toBe(vmId);
+    expect(vmCalls(oned).at(-1)?.vmId).toBe(vmId);
   });
 
   it.each([
@@ -203,7 +203,7 @@ describe('parameters', () => {
   ])('may have %s for the third, which is not asked for anything', async (_what, third) => {
     const [ok] = await service.call('one.vm.vnctokenonly', [session, vmId, third]);
     expect(ok).toBe(true);
-    expect(oned.calls.at(-1)?.rest).toBe('');
+    expect(vmCalls(oned).at(-1)?.rest).toBe('');
   });
 
   it.each([
@@ -679,7 +679,8 @@ describe('a peer that takes its time', () => {
     const many = 1_000_000;
     const server = createEndpoint({
       issue: refuse,
-      oned: { vmInfo: refuse, userInfo: refuse },
+      oned: { vmInfo: refuse },
+      identities: { present: refuse },
       revocation: { revokeVm: refuse, sessionsOfVm: refuse },
       audit: () => {},
       logger: pino({ level: 'silent' }),

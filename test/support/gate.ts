@@ -199,7 +199,7 @@ export function buildGate(options: StageOptions = {}): Stage {
     token: (grant = {}) => {
       const issuedAt = store.now();
       const { host, port } = grant.target ?? { host: '127.0.0.1', port: 5900 };
-      const usual = { vmId: 7, user: 'alice', issuedAt, expiresAt: issuedAt + TTL_MS };
+      const usual = { vmId: 7, uid: 2, user: 'alice', issuedAt, expiresAt: issuedAt + TTL_MS };
       return store.create(issued({ ...usual, ...grant, target: { host, port } }), createOptions);
     },
     open: async (token, client = '192.0.2.1', place = defaultPlace) => {

@@ -82,6 +82,11 @@ export interface TestOned {
   stop(): Promise<void>;
 }
 
+/** Those that ask for a single VM: who the caller is is asked for beside them. */
+export function vmCalls({ calls }: TestOned): OnedCall[] {
+  return calls.filter(({ method }) => method === 'one.vm.info');
+}
+
 const goldenFolder = join(import.meta.dirname, '../golden');
 
 /** Recorded bytes, by path below test/golden. */

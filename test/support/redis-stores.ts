@@ -44,7 +44,7 @@ export function createToken(
 ): Promise<Token> {
   const now = store.now();
   const target = { host: 'node1', port: 5907 };
-  const grant = { vmId: 7, target, user: 'alice', issuedAt: now, expiresAt: now + 600_000, ...over };
+  const grant = { vmId: 7, target, uid: 2, user: 'alice', issuedAt: now, expiresAt: now + 600_000, ...over };
   return store.create(issued(grant), { maxOfVm, forWebsockify: false });
 }
 

@@ -18,7 +18,7 @@ const knock = { key: { hash: 'abc' as TokenHash }, client: '192.0.2.1', ref: 'RE
 const session = 'a1' as SessionId;
 const target = { host: '127.0.0.1', port: 5900 };
 const admitted: OpenAnswer = {
-  admitted: { session, grant: { vmId: 7, target, user: 'alice', issuedAt: 0, expiresAt: 1 } },
+  admitted: { session, grant: { vmId: 7, target, uid: 2, user: 'alice', issuedAt: 0, expiresAt: 1 } },
 };
 
 function channel(): { door: DoorChannel; sent: ToPrimary[]; questions: () => number[] } {

@@ -10,7 +10,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { StartError } from '../../src/errors.ts';
 import { FileTokenStore, type FileTokenStoreOptions } from '../../src/tokens/file/store.ts';
 import { TokenFiles } from '../../src/tokens/file/token-files.ts';
-import type { Grant } from '../../src/tokens/grant.ts';
+import { type Grant, UNKNOWN_UID } from '../../src/tokens/grant.ts';
 import type { SessionId } from '../../src/tokens/record.ts';
 import { claim, end, issued, LEASE_MS, release, renew, type TokenRules } from '../../src/tokens/rules.ts';
 import { hashToken, newToken, type Token } from '../../src/tokens/token.ts';
@@ -128,7 +128,7 @@ const sessionsOnDisk = (token: Token): string[] =>
 
 function grant(over: Partial<Grant> = {}): Grant {
   const target = { host: 'node1', port: 5907 };
-  return { vmId: 7, target, user, issuedAt: now, expiresAt: now + hour, ...over };
+  return { vmId: 7, target, uid: 2, user, issuedAt: now, expiresAt: now + hour, ...over };
 }
 
 async function openStore(options: Partial<FileTokenStoreOptions> & { websockify?: boolean } = {}) {
@@ -552,12 +552,14 @@ describe('a start', () => {
 
   it('finds those that the former release stored, as unused', async () => {
     const token = newToken();
-    const { caller: _, ...bare } = grant();
+    const { uid: _, ...bare } = grant();
     mkdirSync(stateFolder());
     writeFileSync(stateFile(token), JSON.stringify({ version: 1, ...bare }));
     const store = await openStore();
-    expect(await store.list(10)).toEqual([{ hash: hashToken(token), record: issued(bare) }]);
-    expect(await open(store, token)).toEqual(bare);
+    expect(await store.list(10)).toEqual([
+      { hash: hashToken(token), record: issued({ ...bare, uid: UNKNOWN_UID }) },
+    ]);
+    expect(await open(store, token)).toEqual({ ...bare, uid: UNKNOWN_UID });
     await waitFor(() => state(token).version === 2, { what: 'the new form of the file' });
   });
 

@@ -228,7 +228,7 @@ describe('tokens that open nothing', () => {
 describe('limits', () => {
   it.each([
     ['perVm', 'max_sessions_per_vm', { vmId: 7 }, { vmId: 8 }],
-    ['perUser', 'max_sessions_per_user', { user: 'alice' }, { user: 'bob' }],
+    ['perUser', 'max_sessions_per_user', { user: 'ALICE' }, { uid: 3, user: 'alice' }],
   ] as const)(
     '%s: the third is refused, and let in when one has ended',
     async (limit, setting, same, other) => {
@@ -257,9 +257,9 @@ describe('limits', () => {
 
   it('of the host counts everything', async () => {
     const stage = buildGate({ limits: { perHost: 2 }, isExempt: () => true });
-    await stage.open(await stage.token({ vmId: 1, user: 'a' }));
-    await stage.open(await stage.token({ vmId: 2, user: 'b' }));
-    const third = await stage.token({ vmId: 3, user: 'c' });
+    await stage.open(await stage.token({ vmId: 1, uid: 2, user: 'a' }));
+    await stage.open(await stage.token({ vmId: 2, uid: 3, user: 'b' }));
+    const third = await stage.token({ vmId: 3, uid: 4, user: 'c' });
     expect((await refusal(stage.open(third))).detail).toBe('max_sessions (2) is reached');
     // The refused one may come again: his token was not used up.
     expect(await stage.leases()).toHaveLength(2);
@@ -369,7 +369,7 @@ describe('the audit', () => {
     const stage = buildGate();
     const token = await stage.token();
     const name = hashToken(token).slice(0, 12);
-    const about = { vm: 7, user: 'alice', client: '192.0.2.1', ref: 'REF234', fingerprint: name };
+    const about = { vm: 7, uid: 2, user: 'alice', client: '192.0.2.1', ref: 'REF234', fingerprint: name };
     const opened = { ...about, target: { host: '127.0.0.1', port: 5900 }, worker: undefined };
     const over = { ...about, worker: undefined };
     await stage.open(token);

@@ -3,6 +3,7 @@
 import { createSecretKey, randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { type ClipboardMode, clipboardModes } from '../../src/clipboard.ts';
+import { Identities } from '../../src/console/identities.ts';
 import { createIssue, type IssueSettings } from '../../src/console/issue.ts';
 import { type IssueOptions, type VncSettings, vncAccessOf } from '../../src/console/vnc-access.ts';
 import { GatewayError } from '../../src/errors.ts';
@@ -46,11 +47,16 @@ function world({ settings = {}, vm = {}, user = { uid: 2, gids: [100] }, fails }
         step(`vm.info decrypted by ${session}`);
         return { ...runningVm, ...vm, graphics: { ...runningVm.graphics, password: 'in clear' } };
       },
-      userInfo: async () => {
-        step('user.info');
-        return { ...user, name: 'alice' };
-      },
     },
+    identities: new Identities({
+      oned: {
+        userInfo: async () => {
+          step('user.info');
+          return { ...user, name: 'alice', enabled: true };
+        },
+      },
+      serverUsers: () => new Set(),
+    }),
     store: {
       now: () => 1_000_000,
       create: async (record, options) => {
@@ -61,7 +67,7 @@ function world({ settings = {}, vm = {}, user = { uid: 2, gids: [100] }, fails }
     },
     settings: () => ({
       ...{ ttlMs: 600_000, consolePorts: [{ first: 5900, last: 65535 }], maxTokensPerVm: 256 },
-      ...{ serviceSession: undefined, bindClient: false, serverUsers: new Set<string>() },
+      ...{ serviceSession: undefined, bindClient: false },
       vnc: { auth: 'pass', clipboard: 'both', viewOnlyWithoutManage: false, passwordKey: undefined },
       ...settings,
     }),
@@ -76,11 +82,11 @@ function world({ settings = {}, vm = {}, user = { uid: 2, gids: [100] }, fails }
 it('asks oned for the VM as the caller, then stores, then answers', async () => {
   const { issue, steps, stored } = world();
   const { token: issuedToken, grant, graphics } = await issue();
-  expect(steps).toEqual(['vm.info', 'create']);
+  expect(steps).toEqual(['vm.info', 'user.info', 'create']);
   expect(issuedToken).toBe(token);
   expect(graphics).toBe(runningVm.graphics);
   expect(grant).toEqual({
-    ...{ vmId: 7, target: { host: 'node1', port: 5907 }, user: 'alice', caller: undefined },
+    ...{ vmId: 7, target: { host: 'node1', port: 5907 }, uid: 2, user: 'alice', caller: undefined },
     ...{ issuedAt: 1_000_000, expiresAt: 1_600_000 },
   });
   expect(stored).toEqual([
@@ -100,10 +106,23 @@ it('keeps a token from websockify where only the first address may use it', asyn
   expect(stored[0]?.options).toEqual({ maxOfVm: 3, forWebsockify: false });
 });
 
-it('names the user for whom a portal logged in', async () => {
-  const { issue } = world({ settings: { serverUsers: new Set(['serveradmin']) } });
-  expect((await issue('serveradmin:bob:secret')).grant.user).toBe('bob');
-  expect((await issue('alice:bob:secret')).grant.user).toBe('alice');
+it.each(['alice:secret', 'ALICE:secret', 'serveradmin:alice:secret'])(
+  'names the user as oned does: %s',
+  async (session) => {
+    const { issue } = world();
+    expect((await issue(session)).grant).toMatchObject({ uid: 2, user: 'alice' });
+  },
+);
+
+it('asks anew who it is only where rights hang on it, since the id is known from a moment ago', async () => {
+  const plain = world();
+  await plain.issue();
+  await plain.issue();
+  expect(plain.steps).toEqual(['vm.info', 'user.info', 'create', 'vm.info', 'create']);
+  const checked = world({ settings: { serviceSession: 'service:its-own' as SessionString } });
+  await checked.issue();
+  await checked.issue();
+  expect(checked.steps.filter((step) => step === 'user.info')).toHaveLength(2);
 });
 
 it.each([

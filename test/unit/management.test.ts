@@ -1,6 +1,7 @@
 // Whose consoles somebody sees and ends. What always holds: oned's own answer about the VM comes first, and without
 // MANAGE by owner, bits or the oneadmin group nothing of others is touched.
 import { describe, expect, it } from 'vitest';
+import { Identities } from '../../src/console/identities.ts';
 import { Management } from '../../src/console/management.ts';
 import type { Whose } from '../../src/console/revoke.ts';
 import { GatewayError } from '../../src/errors.ts';
@@ -25,10 +26,11 @@ interface Case {
   vm?: VmFacts;
   uid: number;
   gids: number[];
+  egid?: number;
   session?: string;
 }
 
-async function whoseOf({ vm = vmWith(), uid, gids, session = 'alice:secret' }: Case) {
+async function whoseOf({ vm = vmWith(), uid, gids, egid, session = 'alice:secret' }: Case) {
   const asked: { vmId: number; whose: Whose; by?: string }[] = [];
   const steps: string[] = [];
   const management = new Management({
@@ -37,11 +39,16 @@ async function whoseOf({ vm = vmWith(), uid, gids, session = 'alice:secret' }: C
         steps.push(`vm.info ${args[0]} ${args[1]}`);
         return vm;
       },
-      userInfo: async (...args) => {
-        steps.push(`user.info ${args[0]}`);
-        return { uid, gids, name: 'alice' };
-      },
     },
+    identities: new Identities({
+      oned: {
+        userInfo: async (...args) => {
+          steps.push(`user.info ${args[0]}`);
+          return { uid, gids, name: 'alice', enabled: true, ...(egid === undefined ? {} : { egid }) };
+        },
+      },
+      serverUsers: () => new Set(['serveradmin']),
+    }),
     revocation: {
       revokeVm: async (vmId, whose, by) => {
         asked.push({ vmId, whose, by });
@@ -52,10 +59,12 @@ async function whoseOf({ vm = vmWith(), uid, gids, session = 'alice:secret' }: C
         return [];
       },
     },
-    serverUsers: () => new Set(['serveradmin']),
   });
-  expect(await management.revoke(session as SessionString, 7, never)).toBe(3);
-  expect(await management.sessions(session as SessionString, 7, never)).toEqual([]);
+  expect(await management.revoke(session as SessionString, 7, never)).toEqual({
+    caller: { uid, user: 'alice' },
+    count: 3,
+  });
+  expect(await management.sessions(session as SessionString, 7, never)).toMatchObject({ sessions: [] });
   expect(steps).toEqual(
     Array(2)
       .fill([`vm.info ${session} 7`, `user.info ${session}`])
@@ -73,7 +82,7 @@ describe("everybody's consoles", () => {
     ['one of the group oneadmin', { vm: vmWith(none, none, none), uid: 3, gids: [1, 0] }],
     ['oneadmin', { vm: vmWith(none, none, none), uid: 0, gids: [0] }],
   ])('are those of %s', async (_who, parts) => {
-    expect(await whoseOf(parts)).toEqual({ vmId: 7, whose: { user: undefined }, by: 'alice' });
+    expect(await whoseOf(parts)).toEqual({ vmId: 7, whose: {}, by: 'alice' });
   });
 });
 
@@ -84,13 +93,19 @@ describe('only his own', () => {
     ['the owner, where he has USE', { vm: vmWith(none, none, use), uid: 2, gids: [1] }],
     ['somebody of another group', { vm: vmWith(manage), uid: 3, gids: [1] }],
     ['somebody whom a rule of the ACL lets in', { uid: 3, gids: [1] }],
+    [
+      'one of the group, with a login token of another',
+      { vm: vmWith(manage), uid: 3, gids: [1, 100], egid: 1 },
+    ],
+    ['an administrator, with a login token of another group', { uid: 3, gids: [0, 1], egid: 1 }],
+    [
+      'an administrator for whom a portal logged in with another group',
+      { uid: 3, gids: [0, 1], session: 'serveradmin:alice:1:secret' },
+    ],
+    ['somebody whose password looks like that', { uid: 3, gids: [1], session: 'alice:alice:0:secret' }],
+    ['somebody who was taken out of the group', { uid: 3, gids: [1], session: 'serveradmin:alice:0:secret' }],
   ])('are those of %s', async (_who, parts) => {
-    expect(await whoseOf(parts)).toEqual({ vmId: 7, whose: { user: 'alice' }, by: 'alice' });
-  });
-
-  it('are those of the user for whom a portal logged in', async () => {
-    const parts = { uid: 3, gids: [1], session: 'serveradmin:bob:secret' };
-    expect(await whoseOf(parts)).toMatchObject({ whose: { user: 'bob' }, by: 'bob' });
+    expect(await whoseOf(parts)).toEqual({ vmId: 7, whose: { uid: parts.uid }, by: 'alice' });
   });
 });
 
@@ -100,10 +115,9 @@ it.each(['vmInfo', 'userInfo'] as const)('nothing happens where oned refuses %s'
   const management = new Management({
     oned: {
       vmInfo: refusing === 'vmInfo' ? refusal : async () => vmWith(),
-      userInfo: refusing === 'userInfo' ? refusal : reached,
     },
+    identities: { present: refusing === 'userInfo' ? refusal : reached },
     revocation: { revokeVm: reached, sessionsOfVm: reached },
-    serverUsers: () => new Set(),
   });
   const session = 'a:b' as SessionString;
   for (const asked of [management.revoke(session, 7, never), management.sessions(session, 7, never)]) {

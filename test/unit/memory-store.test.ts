@@ -35,7 +35,7 @@ function openStore(options: Partial<MemoryTokenStoreOptions> = {}) {
 
 function record(lifeMs = minute, vmId = 7): TokenRecord {
   const target = { host: 'node1', port: 5907 };
-  return issued({ vmId, target, user: 'alice', issuedAt: now, expiresAt: now + lifeMs });
+  return issued({ vmId, target, uid: 2, user: 'alice', issuedAt: now, expiresAt: now + lifeMs });
 }
 
 const create = (store: MemoryTokenStore, lifeMs?: number, vmId?: number) =>

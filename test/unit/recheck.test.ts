@@ -66,7 +66,7 @@ function setUp(oned: TestOned, changed: Partial<RecheckSettings> = {}, timeoutMs
 
   /** A token that was just issued. */
   const issue = async (vmId: number, caller?: Caller) => {
-    const grant: Grant = { vmId, target, user: 'alice', caller, issuedAt: 0, expiresAt: 2_000_000 };
+    const grant: Grant = { vmId, target, uid: 2, user: 'alice', caller, issuedAt: 0, expiresAt: 2_000_000 };
     const options = { maxOfVm: 1e6, forWebsockify: false };
     const hash = hashToken(await store.create(issued(grant), options));
     return { grant, hash };
@@ -383,7 +383,7 @@ describe('a look at all VMs with live sessions', () => {
 
   it('ends sessions also whose token the store has forgotten', async () => {
     const { recheck, sessions, join, ended } = setUp(oned);
-    const grant: Grant = { vmId: 71, target, user: 'alice', issuedAt: 0, expiresAt: 1 };
+    const grant: Grant = { vmId: 71, target, uid: 2, user: 'alice', issuedAt: 0, expiresAt: 1 };
     const session = await join({ grant, hash: 'f'.repeat(64) as TokenHash });
     expect(sessions.size).toBe(1);
     await recheck.checkNow(never);

@@ -76,6 +76,7 @@ async function startSession() {
     grant: {
       vmId: 1,
       target: { host: '127.0.0.1', port: 5900 },
+      uid: 0,
       user: 'oneadmin',
       issuedAt: 0,
       expiresAt: 1,

@@ -1,5 +1,7 @@
 // Revoke: whose tokens and sessions end, what it counts, and that it reaches every worker and every host.
 import { describe, expect, it } from 'vitest';
+import type { Whose } from '../../src/console/revoke.ts';
+import { UNKNOWN_UID } from '../../src/tokens/grant.ts';
 import { hashToken } from '../../src/tokens/token.ts';
 import { buildGate, CountingStore, end, refusal, type Stage, settle, TestBus } from '../support/gate.ts';
 import { startLocalProxy, startWorkerProxy } from '../support/gate-proxy.ts';
@@ -72,12 +74,30 @@ describe('revoking a VM', () => {
     expect(stage.audit.filter(({ event }) => event === 'revoked')).toHaveLength(1);
   });
 
+  it.each<[string, Whose, number]>([
+    ['a user', { uid: 2 }, 2],
+    ['another user with the name of before', { uid: 9 }, 1],
+    ['a name, whoever has or had it', { user: 'alice' }, 3],
+    ['an id in digits', { user: '9' }, 1],
+    ['what stands for an id that is not known', { user: '-1' }, 0],
+    ['a name that nobody has', { user: 'Alice' }, 0],
+    ['an id beside a name of another', { uid: 9, user: '2' }, 0],
+  ])('of %s: those, however he was spelled at the time', async (_what, whose, count) => {
+    const stage = buildGate();
+    await stage.token();
+    await stage.token();
+    await stage.token({ uid: 9 });
+    // From before ids were written down: nobody's, but there is its name.
+    await stage.token({ uid: UNKNOWN_UID, user: 'bob' });
+    expect(await stage.revocation.revokeVm(7, whose, 'alice')).toBe(count);
+  });
+
   it('is audited with who did it, and no secret', async () => {
     const stage = buildGate();
     const token = await stage.token();
     await stage.revocation.revokeVm(7, everybody, 'bob');
     const fingerprint = hashToken(token).slice(0, 12);
-    expect(stage.audit).toEqual([{ event: 'revoked', vm: 7, user: 'alice', by: 'bob', fingerprint }]);
+    expect(stage.audit).toEqual([{ event: 'revoked', vm: 7, uid: 2, user: 'alice', by: 'bob', fingerprint }]);
   });
 
   it('with a store that is not there is an error, and ends nothing', async () => {

@@ -66,8 +66,8 @@ function recorded(name: string): string {
 
 describe('the user', () => {
   it.each([
-    ['one.user.info.alice-self', { uid: 2, name: 'alice', gids: [1] }],
-    ['one.user.info.oneadmin-self', { uid: 0, name: 'oneadmin', gids: [0] }],
+    ['one.user.info.alice-self', { uid: 2, name: 'alice', gids: [1], enabled: true }],
+    ['one.user.info.oneadmin-self', { uid: 0, name: 'oneadmin', gids: [0], enabled: true }],
   ])('as recorded (%s) is who he is, and nothing else is taken over', (golden, facts) => {
     expect(parseUser(recorded(golden))).toEqual(facts);
   });
@@ -80,6 +80,52 @@ describe('the user', () => {
     [`<GID>0</GID><GROUPS>${'<ID>1</ID>'.repeat(5000)}</GROUPS>`, [0, 1]],
   ])('of %.60s has his primary group first, and each once', (groups, gids) => {
     expect(parseUser(user(`<ID>2</ID>${groups}<NAME>alice</NAME>`)).gids).toEqual(gids);
+  });
+
+  const loginToken = (token: string, egid: string) =>
+    `<LOGIN_TOKEN><TOKEN>${token}</TOKEN><EXPIRATION_TIME>1</EXPIRATION_TIME>${egid}</LOGIN_TOKEN>`;
+  const tokens =
+    loginToken('for-all', '<EGID>-1</EGID>') +
+    loginToken('limited', '<EGID>100</EGID>') +
+    loginToken('to-oneadmin', '<EGID>0</EGID>') +
+    loginToken('a&amp;&lt;b>', '<EGID>101</EGID>') +
+    loginToken('', '<EGID>102</EGID>');
+
+  it.each([
+    ['for-all', undefined],
+    ['limited', 100],
+    ['to-oneadmin', 0],
+    ['a&<b>', 101],
+    ['LIMITED', undefined],
+    ['alicepw', undefined],
+    ['100', undefined],
+    ['', undefined],
+    ['toString', undefined],
+    [undefined, undefined],
+  ])('who logged in with %j is limited to the group of that login token: %s', (secret, egid) => {
+    expect(parseUser(user(alice + tokens), secret).egid).toBe(egid);
+  });
+
+  it.each([
+    '',
+    '<EGID></EGID>',
+    '<EGID>-2</EGID>',
+    '<EGID>x</EGID>',
+    '<EGID>1 </EGID>',
+    '<EGID>4294967296</EGID>',
+  ])('is nonsense where nobody can tell what the login token that he used is limited to: %s', (egid) => {
+    const xml = user(alice + loginToken('used', egid) + loginToken('other', '<EGID>1</EGID>'));
+    expect(() => parseUser(xml, 'used')).toThrow(expect.objectContaining({ code: 'oned-nonsense' }));
+    expect(parseUser(xml, 'other').egid).toBe(1);
+  });
+
+  it.each([
+    ['<ENABLED>1</ENABLED>', true],
+    ['<ENABLED>0</ENABLED>', false],
+    ['<ENABLED>YES</ENABLED>', undefined],
+    ['', undefined],
+  ])('may log in with %j: %s', (element, enabled) => {
+    expect(parseUser(user(alice + element)).enabled).toBe(enabled);
   });
 
   it('of thousands of groups has a thousand', () => {

@@ -199,12 +199,20 @@ describe('an unknown method', () => {
 });
 
 describe('an answer', () => {
+  const caller = { uid: 2, user: 'alice' };
   const issueWith =
     (password: string, token: Token): IssueConsole =>
     (_session, vmId) =>
       Promise.resolve({
         token,
-        grant: { vmId, target: { host: 'node1', port: 5907 }, user: 'alice', issuedAt: 0, expiresAt: 1 },
+        grant: {
+          vmId,
+          target: { host: 'node1', port: 5907 },
+          uid: 2,
+          user: 'alice',
+          issuedAt: 0,
+          expiresAt: 1,
+        },
         graphics: { type: 'vnc', listen: '0.0.0.0', port: '5907', password },
       });
 
@@ -296,7 +304,7 @@ describe('an answer', () => {
   });
 
   it.each([0, 1, 300])('of one.vm.vncrevoke is a number: %i', async (count) => {
-    const management = { revoke: () => Promise.resolve(count), sessions: refuse };
+    const management = { revoke: () => Promise.resolve({ caller, count }), sessions: refuse };
     expect((await answerFrom('one.vm.vncrevoke', { management })).value).toBe(count);
   });
 
@@ -305,7 +313,7 @@ describe('an answer', () => {
     ...{ since: 1_700_000_000_999, bytes: 0, ...more },
   });
   const sessionsOf = async (views: SessionView[]) => {
-    const management = { revoke: refuse, sessions: () => Promise.resolve(views) };
+    const management = { revoke: refuse, sessions: () => Promise.resolve({ caller, sessions: views }) };
     return (await answerFrom('one.vm.vncsessions', { management })).value;
   };
 
@@ -337,7 +345,10 @@ describe('an answer', () => {
   it.each(methodNames)('of %s is told to the log without a secret', async (method) => {
     const { done, details, fingerprint } = await answerFrom(method, {
       issue: issueWith('vncpassword', token),
-      management: { revoke: () => Promise.resolve(1), sessions: () => Promise.resolve([view()]) },
+      management: {
+        revoke: () => Promise.resolve({ caller, count: 1 }),
+        sessions: () => Promise.resolve({ caller, sessions: [view()] }),
+      },
       settings: { publicUrl: 'https://p.example', wss: true },
     });
     const told = JSON.stringify({ done, details, fingerprint });

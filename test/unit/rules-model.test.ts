@@ -74,7 +74,7 @@ class Simulation {
       ttl,
     );
     const target = { host: 'host1', port: 5907 };
-    this.record = issued({ vmId: 7, target, user: 'alice', issuedAt: START, expiresAt: START + ttl });
+    this.record = issued({ vmId: 7, target, uid: 2, user: 'alice', issuedAt: START, expiresAt: START + ttl });
     this.log.push(JSON.stringify({ ...this.rules, ttl }));
   }
 

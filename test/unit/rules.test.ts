@@ -27,6 +27,7 @@ const usual: TokenRules = { graceMs: GRACE, maxAgeMs: MAX_AGE, sessions: 'single
 const grant: Grant = {
   vmId: 7,
   target: { host: 'host1', port: 5907 },
+  uid: 2,
   user: 'alice',
   issuedAt: START,
   expiresAt: START + TTL,

@@ -53,7 +53,7 @@ class Hosts {
 
   grant(vmId = 7): Grant {
     const target = { host: 'host1', port: 5907 };
-    return { vmId, target, user: 'alice', issuedAt: this.time, expiresAt: this.time + TTL };
+    return { vmId, target, uid: 2, user: 'alice', issuedAt: this.time, expiresAt: this.time + TTL };
   }
 
   issue(store: SealedTokenStore, vmId = 7): Promise<Token> {

@@ -3,7 +3,7 @@
 import { createCipheriv, randomBytes, webcrypto } from 'node:crypto';
 import { CompactEncrypt, generateKeyPair } from 'jose';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
-import type { Grant } from '../../src/tokens/grant.ts';
+import { type Grant, UNKNOWN_UID } from '../../src/tokens/grant.ts';
 import { importKeys, type KeyBytes, type SealKeys } from '../../src/tokens/sealed/keys.ts';
 import { seal, unseal } from '../../src/tokens/sealed/seal.ts';
 import { isSealedForm, type Token } from '../../src/tokens/token.ts';
@@ -16,12 +16,13 @@ const keysOf = (...keys: [id: string, bytes: Uint8Array][]) => importKeys(new Ma
 const grant: Grant = {
   vmId: 42,
   target: { host: 'host-1.example', port: 5942 },
+  uid: 2,
   user: 'alice',
   issuedAt: 1_000_000,
   expiresAt: 1_600_000,
 };
 const claims = {
-  ...{ host: 'host-1.example', port: 5942, vm: 42, user: 'alice' },
+  ...{ host: 'host-1.example', port: 5942, vm: 42, uid: 2, user: 'alice' },
   ...{ issued: 1_000_000, expires: 1_600_000, id: randomBytes(16).toString('base64url') },
 };
 const header = { alg: 'dir', enc: 'A256GCM', kid: 'old' };
@@ -71,6 +72,19 @@ describe('a sealed token', () => {
 
   it('opens as others make it to the letter: the claims are what the documents say', async () => {
     expect(await unseal(forge(JSON.stringify(header), JSON.stringify(claims)), keys)).toEqual(grant);
+    const limited = { ...claims, egid: 100 };
+    expect(await unseal(forge(JSON.stringify(header), JSON.stringify(limited)), keys)).toEqual({
+      ...{ ...grant, egid: 100 },
+    });
+  });
+
+  it('from before ids were in it is nobody’s, or his whose caller it names', async () => {
+    const { uid: _, ...before } = claims;
+    const caller = { uid: 7, gids: [1], byPermission: true };
+    const unsealed = async (what: object) =>
+      unseal(forge(JSON.stringify(header), JSON.stringify(what)), keys);
+    expect(await unsealed(before)).toEqual({ ...grant, uid: UNKNOWN_UID });
+    expect(await unsealed({ ...before, caller })).toEqual({ ...grant, uid: 7, caller });
   });
 
   it('is not made of a grant that would not fit, or that we would not open', async () => {
@@ -265,11 +279,14 @@ describe('a header', () => {
 
 describe('what the claims may be', () => {
   const changed: [what: string, claims: unknown][] = [
-    ...Object.keys(claims).map((name): [string, unknown] => [
-      `without ${name}`,
-      { ...claims, [name]: undefined },
-    ]),
+    ...Object.keys(claims)
+      // Tokens from before have none.
+      .filter((name) => name !== 'uid')
+      .map((name): [string, unknown] => [`without ${name}`, { ...claims, [name]: undefined }]),
     ...Object.keys(claims).map((name): [string, unknown] => [`${name} null`, { ...claims, [name]: null }]),
+    ['a user below zero', { ...claims, uid: -1 }],
+    ['a group of the login token that is none', { ...claims, egid: -1 }],
+    ['a group of the login token that is a text', { ...claims, egid: '100' }],
     ['one more', { ...claims, admin: true }],
     ['a host with a space', { ...claims, host: 'a b' }],
     ['an empty host', { ...claims, host: '' }],

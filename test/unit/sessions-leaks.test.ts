@@ -207,6 +207,7 @@ describe('a handshake that fails after the door has said yes', () => {
         const grant = {
           vmId: 7,
           target: { host: '127.0.0.1', port: 1 },
+          uid: 2,
           user: 'alice',
           issuedAt: 0,
           expiresAt: 0,

@@ -17,6 +17,13 @@ const place: SessionPlace = {
 };
 
 let last = 0;
+/** Each name is of another user. */
+const names: string[] = [];
+function uidOf(user: string): number {
+  if (!names.includes(user)) names.push(user);
+  return names.indexOf(user);
+}
+
 function session(about: { vmId?: number; user?: string; client?: string } = {}): LiveSession {
   const { vmId = 7, user = 'alice', client = '192.0.2.1' } = about;
   const target = { host: '127.0.0.1', port: 5900 };
@@ -30,7 +37,7 @@ function session(about: { vmId?: number; user?: string; client?: string } = {}):
       place,
       ref: 'R',
     },
-    grant: { vmId, user, target, issuedAt: 0, expiresAt: 1 },
+    grant: { vmId, uid: uidOf(user), user, target, issuedAt: 0, expiresAt: 1 },
   };
 }
 

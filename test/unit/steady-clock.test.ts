@@ -49,7 +49,7 @@ describe('the steady clock', () => {
     const { time, now } = clocks();
     const store = await opened(new MemoryTokenStore({ now }));
     const grant = {
-      ...{ vmId: 7, target: { host: 'node1', port: 5907 }, user: 'alice' },
+      ...{ vmId: 7, target: { host: 'node1', port: 5907 }, uid: 2, user: 'alice' },
       ...{ issuedAt: now(), expiresAt: now() + hour },
     };
     const token = await store.create(issued(grant), { maxOfVm: 10, forWebsockify: false });

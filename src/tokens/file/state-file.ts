@@ -1,7 +1,7 @@
 // The text of one token's file in our own folder. What always holds: neither token nor password is in it; what does not
 // look exactly as we write it is not believed.
 import { z } from 'zod';
-import type { Grant } from '../grant.js';
+import { type Grant, UNKNOWN_UID } from '../grant.js';
 import type { TokenRecord } from '../record.js';
 import { formerGrantShape, recordShape } from '../record-schema.js';
 import { issued } from '../rules.js';
@@ -16,9 +16,10 @@ const present = z
 /** Of the first release: a bare grant, which did not tell whether it had been used. */
 const former = z
   .strictObject({ version: z.literal(1), ...formerGrantShape })
-  .transform(
-    ({ version: _, ...grant }): StoredState => ({ record: issued(grant satisfies Grant), run: undefined }),
-  );
+  .transform(({ version: _, ...said }): StoredState => {
+    const grant: Grant = { ...said, uid: UNKNOWN_UID };
+    return { record: issued(grant), run: undefined };
+  });
 
 const anyVersion = z.union([present, former]);
 

@@ -37,6 +37,7 @@ const envelope = z.discriminatedUnion('type', [
     selection: z.strictObject({
       fingerprint: z.string().max(64).optional(),
       vmId: z.number().int().optional(),
+      uid: z.number().int().optional(),
       user: z.string().optional(),
     }),
   }),
