@@ -1,7 +1,9 @@
-// The only place that knows fast-xml-parser: text from the network becomes a plain tree, a plain tree becomes text.
+// The only place that knows saxes, which reads, and fast-xml-parser, which writes: text from the network becomes a plain
+// tree, a plain tree becomes text.
 // What always holds: a value is never converted, trimmed or expanded beyond the five predefined entities and
 // character references, and no text gets into XML unescaped.
-import { XMLBuilder, XMLParser, XMLValidator } from 'fast-xml-parser';
+import { XMLBuilder } from 'fast-xml-parser';
+import { SaxesParser } from 'saxes';
 
 /** An element without its attributes (XML-RPC and OpenNebula use none that matter to us). */
 export interface XmlElement {
@@ -14,22 +16,10 @@ export interface XmlElement {
 /** The input is not well-formed XML, or uses something that we refuse. Its text never quotes the input. */
 export class XmlError extends Error {}
 
-type ParsedNode = Record<string, ParsedNode[] | string | undefined>;
+/** What the builder takes. */
+type BuilderNode = Record<string, BuilderNode[] | string | undefined>;
 
 const TEXT = '#text';
-const CDATA = '#cdata';
-
-const parser = new XMLParser({
-  preserveOrder: true,
-  parseTagValue: false,
-  trimValues: false,
-  ignoreAttributes: true,
-  ignoreDeclaration: true,
-  ignorePiTags: true,
-  cdataPropName: CDATA,
-  // References are checked before, and decoded after: the library's own way costs twice as much.
-  processEntities: false,
-});
 
 const builder = new XMLBuilder({ preserveOrder: true, suppressEmptyNode: false, processEntities: true });
 
@@ -38,31 +28,73 @@ const FORBIDDEN = /[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]|\p{Surrogate}/u;
 const FORBIDDEN_ALL = new RegExp(FORBIDDEN.source, 'gu');
 
 /** The five predefined entities and character references; everything else would have to be declared. */
-const REFERENCE = /&(?:(lt|gt|amp|apos|quot)|#(\d+)|#x([\dA-Fa-f]+));/y;
-const REFERENCES = new RegExp(REFERENCE.source, 'g');
+const REFERENCE = /&(?:(lt|gt|amp|apos|quot);|#(\d+);|#x([\dA-Fa-f]+);)?/g;
 const PREDEFINED: Readonly<Record<string, string>> = { lt: '<', gt: '>', amp: '&', apos: "'", quot: '"' };
 const MAX_CODE_POINT = 0x10ffff;
 
+/** What the library says of a text, in words of ours, for its own quote. */
+const COMPLAINTS: readonly (readonly [of: RegExp, is: string])[] = [
+  [/malformed character entity/, 'a reference to a character that XML does not allow'],
+  [/entity/, 'an entity that is not defined'],
+];
+/** Not every client writes `]]&gt;`, and it can be nothing else. */
+const HARMLESS = /"]]>" is disallowed in char data/;
+
+/** Clients write declarations that are none; of what stands in one only the encoding counts, and not here. */
+const DECLARATION = /^<\?xml\s[^<>]{0,200}\?>/;
+const MAX_DEPTH = 100;
+const MAX_ELEMENTS = 100_000;
+
 /**
  * Parses a document with one root element. White space before the prolog is ignored.
- * A DOCTYPE is refused before any entity is looked at; nesting is bounded at 100 by the library.
+ * A DOCTYPE is refused before any entity is looked at; nesting is bounded at 100.
+ * @param maxElements more are refused before they cost anything
  * @throws XmlError
  */
-export function parseXml(source: string): XmlElement {
+export function parseXml(source: string, maxElements = MAX_ELEMENTS): XmlElement {
   const text = source.trimStart();
   if (FORBIDDEN.test(text)) throw new XmlError('a character that XML does not allow');
-  checkMarkup(text);
-  let nodes: ParsedNode[];
+  refuseDeclarations(text);
   try {
-    if (XMLValidator.validate(text) !== true) throw new XmlError('not well-formed');
-    nodes = parser.parse(text) as ParsedNode[];
+    return treeOf(text.replace(DECLARATION, ''), maxElements);
   } catch (error) {
     if (error instanceof XmlError) throw error;
-    throw new XmlError('not well-formed or nested too deeply');
+    const complaint = COMPLAINTS.find(([of]) => error instanceof Error && of.test(error.message));
+    throw new XmlError(complaint?.[1] ?? 'not well-formed');
   }
-  const roots = elementsOf(nodes);
-  const root = roots[0];
-  if (root === undefined || roots.length !== 1) throw new XmlError('not one root element');
+}
+
+interface OpenElement {
+  readonly name: string;
+  readonly children: OpenElement[];
+  text: string;
+}
+
+function treeOf(text: string, maxElements: number): XmlElement {
+  const document: OpenElement = { name: '', children: [], text: '' };
+  const open = [document];
+  let elements = 0;
+  const add = (text: string) => {
+    const parent = open.at(-1);
+    if (parent !== undefined) parent.text += text;
+  };
+  const parser = new SaxesParser({ defaultXMLVersion: '1.0', forceXMLVersion: true, position: false });
+  parser.on('opentag', ({ name }) => {
+    if (++elements > maxElements) throw new XmlError(`more than ${maxElements} elements`);
+    if (open.length > MAX_DEPTH) throw new XmlError('nested too deeply');
+    const element: OpenElement = { name, children: [], text: '' };
+    open.at(-1)?.children.push(element);
+    open.push(element);
+  });
+  parser.on('closetag', () => open.pop());
+  parser.on('text', add);
+  parser.on('cdata', add);
+  parser.on('error', (error) => {
+    if (!HARMLESS.test(error.message)) throw error;
+  });
+  parser.write(text).close();
+  const [root] = document.children;
+  if (root === undefined) throw new XmlError('not one root element');
   return root;
 }
 
@@ -98,85 +130,36 @@ export function decodeText(written: string, literal?: 'literal'): string {
   const text = written.replace(/\r\n?/g, '\n');
   if (literal) return text;
   if (text.includes('<') || text.includes(']]>')) throw new XmlError('not well-formed');
-  if (!text.includes('&')) return text;
-  checkMarkup(text);
-  return text.replace(REFERENCES, decodeReference);
+  return text.replace(REFERENCE, decodeReference);
 }
 
-/**
- * What the library lets pass. Outside comments and CDATA, `<!` can only begin a DOCTYPE or what belongs into one, and
- * `&` a reference; one to a forbidden character would be dropped silently. One pass, never backwards.
- */
-function checkMarkup(text: string): void {
-  const mark = /<!|&/g;
-  for (let found = mark.exec(text); found !== null; found = mark.exec(text)) {
-    const { index } = found;
-    mark.lastIndex = found[0] === '&' ? endOfReference(text, index) : endOfSection(text, index);
+/** Outside comments and CDATA, `<!` can only begin a DOCTYPE or what belongs into one. */
+function refuseDeclarations(text: string): void {
+  for (let at = text.indexOf('<!'); at !== -1; ) {
+    const [begin, end] = text.startsWith('<![CDATA[', at) ? ['<![CDATA[', ']]>'] : ['<!--', '-->'];
+    if (!text.startsWith(begin, at)) throw new XmlError('a DOCTYPE is not accepted');
+    const ends = text.indexOf(end, at + begin.length);
+    if (ends === -1) throw new XmlError('not well-formed');
+    at = text.indexOf('<!', ends + end.length);
   }
 }
 
-function endOfSection(text: string, start: number): number {
-  const end = text.startsWith('<![CDATA[', start)
-    ? ']]>'
-    : text.startsWith('<!--', start)
-      ? '-->'
-      : undefined;
-  if (end === undefined) throw new XmlError('a DOCTYPE is not accepted');
-  const at = text.indexOf(end, start + '<!--'.length);
-  if (at === -1) throw new XmlError('not well-formed');
-  return at + end.length;
-}
-
-function endOfReference(text: string, start: number): number {
-  REFERENCE.lastIndex = start;
-  const [, name, decimal, hexadecimal] = REFERENCE.exec(text) ?? [];
-  const end = REFERENCE.lastIndex;
-  if (end === 0) throw new XmlError('an entity that is not defined');
-  if (name !== undefined) return end;
-  const codePoint = codePointOf(decimal, hexadecimal);
-  if (codePoint > MAX_CODE_POINT || FORBIDDEN.test(String.fromCodePoint(codePoint))) {
+/** Nothing of a reference but its `&`: nobody has defined it. */
+function decodeReference(_all: string, name?: string, decimal?: string, hexadecimal?: string): string {
+  if (name !== undefined) return PREDEFINED[name] ?? '';
+  if (decimal === undefined && hexadecimal === undefined) {
+    throw new XmlError('an entity that is not defined');
+  }
+  const codePoint = decimal === undefined ? Number.parseInt(hexadecimal ?? '', 16) : Number(decimal);
+  const character = codePoint > MAX_CODE_POINT ? '\0' : String.fromCodePoint(codePoint);
+  if (FORBIDDEN.test(character)) {
     throw new XmlError('a reference to a character that XML does not allow');
   }
-  return end;
+  return character;
 }
 
-function codePointOf(decimal: string | undefined, hexadecimal = ''): number {
-  return decimal === undefined ? Number.parseInt(hexadecimal, 16) : Number(decimal);
-}
-
-/** Of a reference that endOfReference() has found to be a good one. */
-function decodeReference(_all: string, name?: string, decimal?: string, hexadecimal?: string): string {
-  return name === undefined
-    ? String.fromCodePoint(codePointOf(decimal, hexadecimal))
-    : (PREDEFINED[name] ?? '');
-}
-
-function elementsOf(nodes: readonly ParsedNode[]): XmlElement[] {
-  const elements: XmlElement[] = [];
-  for (const node of nodes) {
-    for (const [name, content] of Object.entries(node)) {
-      if (name === TEXT || name === CDATA || !Array.isArray(content)) continue;
-      elements.push({ name, children: elementsOf(content), text: textOf(content) });
-    }
-  }
-  return elements;
-}
-
-/** @param literal in CDATA an ampersand is one */
-function textOf(nodes: readonly ParsedNode[], literal = false): string {
-  let text = '';
-  for (const node of nodes) {
-    const own = node[TEXT];
-    const cdata = node[CDATA];
-    if (typeof own === 'string')
-      text += literal || !own.includes('&') ? own : own.replace(REFERENCES, decodeReference);
-    if (Array.isArray(cdata)) text += textOf(cdata, true);
-  }
-  return text;
-}
-
-function nodeOf({ name, children, text }: XmlElement): ParsedNode {
-  const content: ParsedNode[] = children.map(nodeOf);
-  if (text !== '') content.unshift({ [TEXT]: text.replace(FORBIDDEN_ALL, '\ufffd') } as ParsedNode);
+function nodeOf({ name, children, text }: XmlElement): BuilderNode {
+  const content: BuilderNode[] = children.map(nodeOf);
+  if (text !== '') content.unshift({ [TEXT]: text.replace(FORBIDDEN_ALL, '\ufffd') } as BuilderNode);
   return { [name]: content };
 }

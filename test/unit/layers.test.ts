@@ -87,6 +87,7 @@ const rules: [part: string, mayImport: string[]][] = [
 const packages: Record<string, RegExp> = {
   xmlrpc: /^oned\/xmlrpc-call\.ts$/,
   'fast-xml-parser': /^xml\.ts$/,
+  saxes: /^xml\.ts$/,
   pino: /^log\.ts$/,
   yaml: /^config\/file\.ts$/,
   zod: /^(config\/(types|options)|tokens\/(record-schema|file\/[a-z-]+|redis\/[a-z-]+|sealed\/[a-z-]+))\.ts$/,
