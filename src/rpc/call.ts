@@ -1,15 +1,11 @@
 // XML-RPC in: the bytes of a request become a method name and typed parameters.
 // What always holds: a text arrives as it was sent, in whatever encoding; what is no call is a fault, never a throw
 // of something else. Source: the XML-RPC specification, and what real clients send beyond it.
-import { child, parseXml, type XmlElement, XmlError } from '../xml.js';
+import { parseXml, type XmlElement, XmlError } from '../xml.js';
+import { decodeValue, type RpcValue } from './value.js';
 
-export type RpcValue =
-  | { readonly type: 'string'; readonly text: string }
-  | { readonly type: 'int'; readonly value: number }
-  | { readonly type: 'boolean'; readonly value: boolean }
-  | { readonly type: 'struct'; readonly members: ReadonlyMap<string, RpcValue> }
-  /** double, dateTime.iso8601, base64, nil, array, or a number that is none: no method here takes them. */
-  | { readonly type: 'other' };
+/** A struct of two hundred members; more is work for nothing. */
+const MAX_ELEMENTS = 1000;
 
 export interface RpcCall {
   readonly method: string;
@@ -37,54 +33,39 @@ export class RpcFault extends Error {
 export function decodeCall(body: Buffer, contentType: string | undefined): RpcCall {
   let root: XmlElement;
   try {
-    root = parseXml(decodeText(body, contentType));
+    root = parseXml(decodeText(body, contentType), MAX_ELEMENTS);
   } catch (error) {
     if (!(error instanceof XmlError || error instanceof RpcFault)) throw error;
     throw new RpcFault(FaultCode.notWellFormed, `Request is not well-formed XML: ${error.message}`);
   }
-  const method = child(root, 'methodName')?.text.trim() ?? '';
-  if (root.name !== 'methodCall' || method === '') {
-    throw new RpcFault(FaultCode.noCall, 'Request is no XML-RPC methodCall');
-  }
-  const parameters = child(root, 'params')?.children.filter(({ name }) => name === 'param') ?? [];
-  return { method, parameters: parameters.map((parameter) => decodeValue(child(parameter, 'value'))) };
+  const { methodName, params } = partsOf(root);
+  const method = methodName?.text.trim() ?? '';
+  if (root.name !== 'methodCall' || method === '') throw noCall();
+  const parameters = params?.children ?? [];
+  if (parameters.some(({ name }) => name !== 'param')) throw noCall();
+  return { method, parameters: parameters.map(decodeParameter) };
 }
 
-function decodeValue(value: XmlElement | undefined): RpcValue {
-  if (value === undefined) return { type: 'other' };
-  const typed = value.children[0];
-  // A value without a type is a string, white space included.
-  if (typed === undefined) return { type: 'string', text: value.text };
-  switch (typed.name) {
-    case 'string':
-      return { type: 'string', text: typed.text };
-    case 'i4':
-    case 'int':
-    case 'i8':
-      return decodeInteger(typed.text.trim());
-    case 'boolean':
-      return { type: 'boolean', value: typed.text.trim() === '1' };
-    case 'struct':
-      return { type: 'struct', members: decodeMembers(typed) };
-    default:
-      return { type: 'other' };
+/** Each of them once, and nothing else: what would be dropped may have been meant. */
+function partsOf({ children }: XmlElement): { methodName?: XmlElement; params?: XmlElement } {
+  const parts: { methodName?: XmlElement; params?: XmlElement } = {};
+  for (const part of children) {
+    const { name } = part;
+    if ((name !== 'methodName' && name !== 'params') || parts[name] !== undefined) throw noCall();
+    parts[name] = part;
   }
+  return parts;
 }
 
-/** i8 goes beyond what a number holds exactly; such a one is no id of anything. */
-export function decodeInteger(text: string): RpcValue {
-  const value = /^[+-]?\d{1,19}$/.test(text) ? Number(text) : Number.NaN;
-  // `+ 0` turns -0 into 0.
-  return Number.isSafeInteger(value) ? { type: 'int', value: value + 0 } : { type: 'other' };
+function decodeParameter({ children, text }: XmlElement): RpcValue {
+  const [value, ...more] = children;
+  return value?.name === 'value' && more.length === 0 && text.trim() === ''
+    ? decodeValue(value)
+    : { type: 'unreadable' };
 }
 
-function decodeMembers(struct: XmlElement): Map<string, RpcValue> {
-  const members = new Map<string, RpcValue>();
-  for (const member of struct.children) {
-    if (member.name === 'member')
-      members.set(child(member, 'name')?.text ?? '', decodeValue(child(member, 'value')));
-  }
-  return members;
+function noCall(): RpcFault {
+  return new RpcFault(FaultCode.noCall, 'Request is no XML-RPC methodCall');
 }
 
 /** Byte order mark first, then the prolog, then HTTP's charset, then UTF-8 (XML 1.0 appendix F). */

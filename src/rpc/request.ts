@@ -1,12 +1,11 @@
 // From a decoded call to a request for one of the methods. What always holds: what is wrong with a call is said before
 // anybody is asked anything, and without a word that could be a secret.
-
-import { type ClipboardMode, clipboardModes } from '../clipboard.js';
-import type { IssueOptions } from '../console/vnc-access.js';
 import { GatewayError } from '../errors.js';
 import type { SessionString } from '../oned/session-string.js';
-import { decodeInteger, type RpcCall, type RpcValue } from './call.js';
+import type { RpcCall } from './call.js';
 import type { ConsoleRequest } from './method.js';
+import { readOptions } from './options.js';
+import { decodeInteger, type RpcValue } from './value.js';
 
 /** session string, VM id, and a struct of options. */
 const MAX_PARAMETERS = 3;
@@ -36,37 +35,8 @@ export function readRequest({ method, parameters }: RpcCall, known: readonly str
     method,
     session: session.text.replace(/\r?\n$/, '') as SessionString,
     vmId: vmIdOf(vmId),
-    options: optionsOf(options),
+    options: readOptions(options),
   };
-}
-
-/**
- * Options that this service knows; a third parameter that is no struct is ignored, as are others in it.
- * @throws GatewayError `bad-parameters` where it cannot be told whether it was meant
- */
-function optionsOf(options: RpcValue | undefined): IssueOptions {
-  const members = options?.type === 'struct' ? options.members : undefined;
-  return {
-    viewOnly: viewOnlyOf(members?.get('view_only')),
-    clipboard: clipboardOf(members?.get('clipboard')),
-  };
-}
-
-function viewOnlyOf(value: RpcValue | undefined): boolean {
-  if (value === undefined) return false;
-  if (value.type === 'boolean') return value.value;
-  const text = value.type === 'int' ? String(value.value) : value.type === 'string' ? value.text : '';
-  if (/^(1|true|yes)$/i.test(text)) return true;
-  if (/^(0|false|no)$/i.test(text)) return false;
-  throw wrongParameters('view_only is no boolean');
-}
-
-function clipboardOf(value: RpcValue | undefined): ClipboardMode {
-  if (value === undefined) return 'both';
-  const text = value.type === 'string' ? value.text.toLowerCase() : '';
-  const mode = clipboardModes.find((one) => one === text);
-  if (mode === undefined) throw wrongParameters(`clipboard is none of ${clipboardModes.join(', ')}`);
-  return mode;
 }
 
 /** A 32-bit integer in any of the types that portals use, or a text of digits. */

@@ -165,7 +165,7 @@ describe('the VM id', () => {
 
   it.each([
     '<nil/>',
-    '<double>7</double>',
+    '<double>7.5</double>',
     '<base64>Nw==</base64>',
     '<dateTime.iso8601>19980717T14:08:55</dateTime.iso8601>',
     '<boolean>1</boolean>',

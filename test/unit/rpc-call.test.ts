@@ -1,7 +1,8 @@
 // What a request body means. What always holds: a text arrives as its sender meant it, in whatever encoding he says;
 // what is no call is a fault that quotes nothing.
 import { describe, expect, it } from 'vitest';
-import { decodeCall, FaultCode, type RpcCall, RpcFault, type RpcValue } from '../../src/rpc/call.ts';
+import { decodeCall, FaultCode, type RpcCall, RpcFault } from '../../src/rpc/call.ts';
+import type { RpcValue } from '../../src/rpc/value.ts';
 
 const call = (parameters: string, method = 'm') =>
   `<methodCall><methodName>${method}</methodName><params>${parameters}</params></methodCall>`;
@@ -26,6 +27,9 @@ function faultOf(body: string | Buffer, contentType?: string): RpcFault {
 const string = (text: string): RpcValue => ({ type: 'string', text });
 const int = (value: number): RpcValue => ({ type: 'int', value });
 const other: RpcValue = { type: 'other' };
+const scalar: RpcValue = { type: 'scalar' };
+const nil: RpcValue = { type: 'nil' };
+const unreadable: RpcValue = { type: 'unreadable' };
 
 describe('a value', () => {
   it.each<[string, RpcValue]>([
@@ -49,23 +53,87 @@ describe('a value', () => {
     ['<value><int>-3</int></value>', int(-3)],
     ['<value><int>-0</int></value>', int(0)],
     ['<value><int>007</int></value>', int(7)],
-    ['<value><i8>9007199254740993</i8></value>', other],
-    ['<value><int>3.0</int></value>', other],
-    ['<value><int>3x</int></value>', other],
-    ['<value><int>0x3</int></value>', other],
-    ['<value><int>1e3</int></value>', other],
-    ['<value><int></int></value>', other],
-    ['<value><int>3 4</int></value>', other],
+    ['<value><i1>3</i1></value>', int(3)],
+    ['<value><i2>3</i2></value>', int(3)],
+    ['<value><ex:i1>3</ex:i1></value>', int(3)],
+    ['<value><ex:i2>3</ex:i2></value>', int(3)],
+    ['<value><ex:i4>3</ex:i4></value>', int(3)],
+    ['<value><ex:i8>3</ex:i8></value>', int(3)],
+    ['<value><ex:i8> -3 </ex:i8></value>', int(-3)],
+    ['<value><x:i8 xmlns:x="http://ws.apache.org/xmlrpc/namespaces/extensions">3</x:i8></value>', int(3)],
+    ['<value><i8 xmlns="urn:x" kind="y">3</i8></value>', int(3)],
+    ['<value xmlns:ex="urn:x"><ex:biginteger>3</ex:biginteger></value>', int(3)],
+    ['<value><double>2</double></value>', int(2)],
+    ['<value><double>2.0</double></value>', int(2)],
+    ['<value><double>2.</double></value>', int(2)],
+    ['<value><double>-2.000</double></value>', int(-2)],
+    ['<value><double> +2.0 </double></value>', int(2)],
+    ['<value><double>-0.0</double></value>', int(0)],
+    ['<value><double>2e0</double></value>', int(2)],
+    ['<value><double>2e+03</double></value>', int(2000)],
+    ['<value><double>2.5E1</double></value>', int(25)],
+    ['<value><ex:float>2.0</ex:float></value>', int(2)],
+    ['<value><ex:bigdecimal>2.0</ex:bigdecimal></value>', int(2)],
+    ['<value><double>2.5</double></value>', scalar],
+    ['<value><double>2.25e1</double></value>', scalar],
+    ['<value><double>1e-400</double></value>', scalar],
+    ['<value><double>10e-1</double></value>', scalar],
+    ['<value><double>1.00000000000000000001</double></value>', scalar],
+    ['<value><double>1e30</double></value>', scalar],
+    ['<value><double>1e400</double></value>', scalar],
+    ['<value><double>.0</double></value>', scalar],
+    ['<value><double>NaN</double></value>', scalar],
+    ['<value><double>Infinity</double></value>', scalar],
+    ['<value><double>INF</double></value>', scalar],
+    ['<value><double>0x2</double></value>', scalar],
+    ['<value><double>2,0</double></value>', scalar],
+    ['<value><double></double></value>', scalar],
+    ['<value><i8>9007199254740993</i8></value>', scalar],
+    ['<value><int>3.0</int></value>', scalar],
+    ['<value><int>3x</int></value>', scalar],
+    ['<value><int>0x3</int></value>', scalar],
+    ['<value><int>1e3</int></value>', scalar],
+    ['<value><int>٣</int></value>', scalar],
+    ['<value><int></int></value>', scalar],
+    ['<value><int>3 4</int></value>', scalar],
     ['<value><boolean>1</boolean></value>', { type: 'boolean', value: true }],
     ['<value><boolean>0</boolean></value>', { type: 'boolean', value: false }],
-    ['<value><nil/></value>', other],
-    ['<value><ex:nil/></value>', other],
-    ['<value><double>3</double></value>', other],
+    ['<value><boolean> 1 </boolean></value>', { type: 'boolean', value: true }],
+    ['<value><boolean>true</boolean></value>', scalar],
+    ['<value><boolean>false</boolean></value>', scalar],
+    ['<value><boolean>yes</boolean></value>', scalar],
+    ['<value><boolean>01</boolean></value>', scalar],
+    ['<value><boolean/></value>', scalar],
+    ['<value><nil/></value>', nil],
+    ['<value><ex:nil/></value>', nil],
     ['<value><base64>MTI=</base64></value>', other],
-    ['<value><dateTime.iso8601>19980717T14:08:55</dateTime.iso8601></value>', other],
-    ['<value><array><data><value>3</value></data></array></value>', other],
+    ['<value><dateTime.iso8601>19980717T14:08:55</dateTime.iso8601></value>', scalar],
+    ['<value><array><data><value>3</value></data></array></value>', { type: 'array', items: [string('3')] }],
+    ['<value><array><data/></array></value>', { type: 'array', items: [] }],
     ['<value><nosuch>3</nosuch></value>', other],
-    ['', other],
+    ['<value><INT>3</INT></value>', other],
+    ['', unreadable],
+    ['<value><int>3</int><int>4</int></value>', unreadable],
+    ['<value>x<int>3</int></value>', unreadable],
+    ['<value><int>3</int>x</value>', unreadable],
+    ['<value><int>3<b/></int></value>', unreadable],
+    ['<value><string>a<b>c</b></string></value>', unreadable],
+    ['<value>3</value><value>4</value>', unreadable],
+    ['x<value>3</value>', unreadable],
+    ['<Value>3</Value>', unreadable],
+    ['<value><array/></value>', unreadable],
+    ['<value><array><data/><data/></array></value>', unreadable],
+    ['<value><array><value>3</value></array></value>', unreadable],
+    ['<value><array><data><int>3</int></data></array></value>', unreadable],
+    ['<value><struct>x</struct></value>', unreadable],
+    ['<value><struct><name>a</name><value>b</value></struct></value>', unreadable],
+    ['<value><struct><member/></struct></value>', unreadable],
+    ['<value><struct><member><value>b</value></member></struct></value>', unreadable],
+    [
+      '<value><struct><member><name>a</name><name>b</name><value>c</value></member></struct></value>',
+      unreadable,
+    ],
+    ['<value><struct><member><name>a<b/></name><value>c</value></member></struct></value>', unreadable],
   ])('%s', (written, meant) => {
     expect(valueIn(written)).toEqual(meant);
   });
@@ -76,7 +144,13 @@ describe('a value', () => {
       member('a', '<value><int>1</int></value>'),
       member('__proto__', '<value>x</value>'),
       member('toString', '<value/>'),
-      '<member/>',
+      member('a b', ''),
+      member('twice', '<value>x</value>'),
+      member('twice', '<value>x</value>'),
+      member('two', '<value>x</value><value>y</value>'),
+      member('more', '<value>x</value><x/>'),
+      member('text', 'x<value>x</value>'),
+      member('', '<value>x</value>'),
     ];
     expect(valueIn(`<value><struct>${members.join('')}</struct></value>`)).toEqual({
       type: 'struct',
@@ -84,7 +158,12 @@ describe('a value', () => {
         ['a', int(1)],
         ['__proto__', string('x')],
         ['toString', string('')],
-        ['', other],
+        ['a b', unreadable],
+        ['twice', unreadable],
+        ['two', unreadable],
+        ['more', unreadable],
+        ['text', unreadable],
+        ['', string('x')],
       ]),
     });
   });
@@ -103,9 +182,19 @@ describe('a call', () => {
     expect(decode('<methodCall><methodName>m</methodName></methodCall>').parameters).toEqual([]);
   });
 
-  it('may have thousands of them', () => {
-    const many = '<param><value><int>1</int></value></param>'.repeat(5000);
-    expect(decode(call(many)).parameters).toHaveLength(5000);
+  it('may have two hundred members of a struct, but not a thousand elements', () => {
+    const member = '<member><name>a</name><value><int>1</int></value></member>';
+    const withMembers = (count: number) =>
+      call(`<param><value><struct>${member.repeat(count)}</struct></value></param>`);
+    expect(decode(withMembers(200)).parameters).toHaveLength(1);
+    expect(faultOf(withMembers(250)).message).toMatch(/more than 1000 elements$/);
+    expect(faultOf(call('<param><value/></param>'.repeat(500))).code).toBe(-32700);
+  });
+
+  it('may have attributes and namespaces, which mean nothing', () => {
+    const xml =
+      '<methodCall xmlns="urn:a" xmlns:ex="urn:b"><methodName a="b">m</methodName><params c="d"><param e="f"/></params></methodCall>';
+    expect(decode(xml)).toEqual({ method: 'm', parameters: [unreadable] });
   });
 
   it.each([
@@ -129,6 +218,11 @@ describe('a call', () => {
     ['another root', '<methodResponse><methodName>m</methodName></methodResponse>'],
     ['no method', '<methodCall><params/></methodCall>'],
     ['an empty method', call('', ' ')],
+    ['two methods', '<methodCall><methodName>m</methodName><methodName>m</methodName></methodCall>'],
+    ['two lists of parameters', call('').replace('</methodCall>', '<params/></methodCall>')],
+    ['a parameter outside of them', call('').replace('</methodCall>', '<param/></methodCall>')],
+    ['something else among them', call('<value>x</value>')],
+    ['another case', call('').replaceAll('methodCall', 'METHODCALL')],
     ['HTML', '<html><body>opensesame</body></html>'],
   ])('is not what has %s: fault -32600', (_what, body) => {
     const { code, message } = faultOf(body);

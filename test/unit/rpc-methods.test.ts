@@ -4,11 +4,12 @@ import { describe, expect, it } from 'vitest';
 import type { IssueConsole } from '../../src/console/issue.ts';
 import type { SessionView } from '../../src/console/revoke.ts';
 import { GatewayError } from '../../src/errors.ts';
-import type { RpcCall, RpcValue } from '../../src/rpc/call.ts';
+import type { RpcCall } from '../../src/rpc/call.ts';
 import type { MethodParts, MethodSettings } from '../../src/rpc/method.ts';
 import { answerRequest, methodNames } from '../../src/rpc/methods.ts';
 import type { ReplyValue } from '../../src/rpc/reply.ts';
 import { readRequest } from '../../src/rpc/request.ts';
+import type { RpcValue } from '../../src/rpc/value.ts';
 import type { SessionId } from '../../src/tokens/record.ts';
 import type { Token } from '../../src/tokens/token.ts';
 
@@ -64,7 +65,10 @@ describe('the VM id', () => {
     [string('9'.repeat(400))],
     [{ type: 'boolean', value: true }],
     [{ type: 'struct', members: new Map() }],
+    [{ type: 'scalar' }],
     [{ type: 'other' }],
+    [{ type: 'nil' }],
+    [{ type: 'unreadable' }],
   ])('may not be %j', (value) => {
     const { oneCode, publicText } = refusalOf(() => vmIdOf(value));
     expect([oneCode, publicText]).toEqual([
@@ -103,7 +107,9 @@ describe('the parameters', () => {
     [int(0)],
     [string('')],
     [{ type: 'boolean', value: false }],
-    [{ type: 'other' }],
+    [{ type: 'scalar' }],
+    [{ type: 'nil' }],
+    [{ type: 'array', items: [] }],
   ])('may have %j as the third', (third) => {
     expect(read(session, int(1), third)).toEqual(read(session, int(1)));
   });
