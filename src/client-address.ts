@@ -1,6 +1,7 @@
 // Whose request it is: the peer of the connection or, behind trusted proxies, what they say in X-Forwarded-For.
-// What always holds: a client cannot choose its own address, for only entries that trusted proxies added count.
-import { BlockList, isIP } from 'node:net';
+// What always holds: a client cannot choose its own address, for only entries that trusted proxies added count, and
+// one that is no address is nobody's: it does not make the client the proxy.
+import { BlockList, isIP, SocketAddress } from 'node:net';
 import { remembered } from './remembered.js';
 
 /** Addresses and networks whose X-Forwarded-For is believed. */
@@ -30,34 +31,43 @@ export const isLoopback = remembered(
 );
 
 /**
+ * Stands for a client whom a trusted proxy does not name (`unknown`, `_hidden`, nothing). All of them are one client to
+ * every limit, and no exempt one.
+ */
+export const UNNAMED_CLIENT = 'unknown';
+
+/**
  * The right-most address of the chain that is no trusted proxy.
  * @param peer remote address of the connection; undefined once it is closed
  * @param forwardedFor the X-Forwarded-For header, several joined by commas
+ * @returns an IP address in its one usual form, or UNNAMED_CLIENT
  */
 export function clientAddress(
   peer: string | undefined,
   forwardedFor: string | string[] | undefined,
   trusted: TrustedProxies,
 ): string {
-  let client = plainPeer(peer ?? '') ?? 'unknown';
+  let client = plainPeer(peer ?? '') ?? UNNAMED_CLIENT;
   if (forwardedFor === undefined) return client;
   const chain = String(forwardedFor).split(',');
   while (trusted.has(client) && chain.length > 0) {
     const previous = plainAddress((chain.pop() ?? '').trim());
-    // A proxy that names no address leaves us with its own.
-    if (previous === undefined) break;
+    // The proxy's own address would be exempt from the limits, and what is left of this entry is the client's.
+    if (previous === undefined) return UNNAMED_CLIENT;
     client = previous;
   }
   return client;
 }
 
-/** An IP address without port, brackets, zone, and without the IPv6 disguise of IPv4; undefined if it is none. */
+/** An IP address without port, brackets, zone, in small letters and as short as can be, and without the IPv6 disguise of IPv4; undefined if it is none. */
 function plainAddress(text: string): string | undefined {
   const bare =
     /^\[([^\]]+)\](?::\d+)?$/.exec(text)?.[1] ?? /^(\d+\.\d+\.\d+\.\d+):\d+$/.exec(text)?.[1] ?? text;
-  const unzoned = bare.replace(/%.*$/, '');
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(unzoned)?.[1] ?? unzoned;
-  return isIP(mapped) === 0 ? undefined : mapped;
+  const unzoned = bare.replace(/%[\w.-]+$/, '');
+  const family = isIP(unzoned);
+  if (family !== 6) return family === 4 ? unzoned : undefined;
+  const { address } = new SocketAddress({ address: unzoned, family: 'ipv6' });
+  return /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(address)?.[1] ?? address;
 }
 
 /** Asked several times for each connection. */

@@ -98,6 +98,7 @@ const errorKinds = {
   'too-many-logins': kind(OneCode.internal, 429, 'Too many failed logins, try again later', 'warn', true),
   // The upgrade
   'bad-upgrade': kind(OneCode.xmlRpcApi, 400, 'Not a valid WebSocket upgrade', 'info'),
+  'headers-too-many': kind(OneCode.xmlRpcApi, 431, 'More headers than are read here', 'warn'),
   'bad-subprotocol': kind(
     OneCode.xmlRpcApi,
     400,

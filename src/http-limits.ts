@@ -1,7 +1,8 @@
 // The bounds that every HTTP listener of this service has. What always holds: a peer that sends nothing, or sends
-// slowly, loses its connection, and a thousand of them leave room for the others.
+// slowly, loses its connection, a thousand of them leave room for the others, and no header is dropped in silence.
 import type { Server as HttpServer, IncomingMessage, ServerResponse } from 'node:http';
 import type { Server as HttpsServer } from 'node:https';
+import { refuseUnreadable } from './http-refusal.js';
 
 export const httpLimits = {
   /** From the opening of a connection to the end of the headers. */
@@ -11,17 +12,37 @@ export const httpLimits = {
   keepAliveTimeout: 5_000,
   /** How often the two above are looked at. */
   connectionsCheckingInterval: 1_000,
-  maxHeaderSize: 16 * 1024,
+  /** A browser behind single sign-on carries 32 KiB of cookies. Beyond: 431. */
+  maxHeaderSize: 64 * 1024,
 } as const;
 
 /** Connections of a listener, whoever they belong to; more are closed as they come. */
 export const MAX_CONNECTIONS = 16_384;
 
-/** Sets what is no constructor option. */
+/** Headers of a request; what has more is answered with 431. */
+export const MAX_HEADERS = 512;
+
+/** Sets what is no constructor option, and how what breaks a limit is told. */
 export function limitServer<S extends HttpServer | HttpsServer>(server: S): S {
   server.maxConnections = MAX_CONNECTIONS;
-  server.maxHeadersCount = 100;
+  // Node drops what is beyond in silence, and the last header is the one that a proxy added. One more than may be
+  // there shows that there were too many.
+  server.maxHeadersCount = MAX_HEADERS + 1;
+  refuseUnreadable(server);
   return server;
+}
+
+/** False: Node may have dropped headers of it, so nothing that it says can be believed. */
+export function hasAllHeaders({ rawHeaders }: IncomingMessage): boolean {
+  return rawHeaders.length <= 2 * MAX_HEADERS;
+}
+
+/** Members of a header that is a list (RFC 9110 section 5.6.1), on one line or several; empty ones do not count. */
+export function listMembers(header: string | undefined): string[] {
+  return (header ?? '')
+    .split(',')
+    .map((member) => member.trim())
+    .filter((member) => member !== '');
 }
 
 /** How long a peer may take to read a reply that is ready. */

@@ -3,7 +3,7 @@
 // operation of the store; a store that cannot answer is never taken for a refusal.
 import { randomUUID } from 'node:crypto';
 import type { Audit } from '../audit.js';
-import { networkOf } from '../client-address.js';
+import { networkOf, UNNAMED_CLIENT } from '../client-address.js';
 import { causeOf, GatewayError } from '../errors.js';
 import { type Grant, holderOf } from '../tokens/grant.js';
 import type { SessionId } from '../tokens/record.js';
@@ -112,6 +112,7 @@ export class Gate implements ConsoleGate {
     const ending = this.parts.sessions.expect(arrival.id);
     try {
       this.checkUnknownTokens(client);
+      this.checkNamed(client);
       return await this.admit(arrival, ending);
     } catch (error) {
       this.parts.audit('refused', {
@@ -170,6 +171,14 @@ export class Gate implements ConsoleGate {
       this.release(key.hash, arrival.id);
       throw error;
     }
+  }
+
+  /** Of whom no address is known it cannot be said whether he is the one whom a token is bound to. */
+  private checkNamed(client: string): void {
+    if (client !== UNNAMED_CLIENT || !this.parts.settings().bindClient) return;
+    throw new GatewayError('token-not-valid', {
+      detail: 'bind_client: a proxy of trusted_proxies names no address in X-Forwarded-For',
+    });
   }
 
   /** From the claim on: nothing that may still go wrong costs those who have to make room. */

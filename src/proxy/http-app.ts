@@ -1,6 +1,6 @@
 // What the proxy's port answers without an upgrade: the console page, /healthz, and 426 for everything else.
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
-import { limitReply, requestPath } from '../http-limits.js';
+import { hasAllHeaders, limitReply, requestPath } from '../http-limits.js';
 import { type ConsolePageOptions, consolePage } from '../web/console-page.js';
 
 export function createHttpApp(page: ConsolePageOptions): Express {
@@ -9,6 +9,10 @@ export function createHttpApp(page: ConsolePageOptions): Express {
   app.disable('etag');
   app.use((request, response, next) => {
     limitReply(response);
+    if (!hasAllHeaders(request)) {
+      response.status(431).set('Connection', 'close').type('text/plain').send('Too many headers\n');
+      return;
+    }
     if (requestPath(request) !== '/healthz') return next();
     if (isRead(request)) return void response.type('text/plain').send('ok');
     notAllowed(response);

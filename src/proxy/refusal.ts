@@ -3,11 +3,10 @@
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { GatewayError } from '../errors.js';
+import { endWith } from '../http-refusal.js';
 import { interpretVersion, type RfbVersion, versionMessage } from '../rfb/version.js';
 import { type BrowserChannel, CloseCode } from './browser-channel.js';
 
-/** How long a refused peer may take to read why. */
-const HTTP_LINGER_MS = 2_000;
 /** How long a browser may take for its RFB version; it is told the reason then all the same. */
 const VERSION_TIMEOUT_MS = 2_000;
 /** From the upgrade to the end of the connection. */
@@ -26,12 +25,9 @@ export function refuseUpgrade(socket: Duplex, refused: GatewayError, ref: string
     `Content-Length: ${Buffer.byteLength(body)}`,
     ...version,
   ];
-  const giveUp = setTimeout(() => socket.destroy(), HTTP_LINGER_MS);
-  giveUp.unref();
-  socket.once('close', () => clearTimeout(giveUp));
   // What the peer has sent is read, or the kernel would answer it with a reset that overtakes the refusal.
   socket.resume();
-  socket.end(`${lines.join('\r\n')}\r\n\r\n${body}`);
+  endWith(socket, `${lines.join('\r\n')}\r\n\r\n${body}`);
 }
 
 /** What the Close frame says that ends a refusal in RFB. */

@@ -1,6 +1,7 @@
 // Where a browser puts its token: query, path, or an offered subprotocol, in this order. Measured on websockify:
 // the first `token` that is not empty counts, percent-decoded, one trailing line feed cut.
 import { GatewayError } from '../errors.js';
+import { listMembers } from '../http-limits.js';
 import { hasTokenForm, type Token } from '../tokens/token.js';
 
 /** The subprotocol that is spoken. */
@@ -11,15 +12,14 @@ const PROTOCOL_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 /**
  * The offered subprotocols.
+ * @param header without empty and repeated members
  * @throws GatewayError `bad-subprotocol` where `binary` is not among those offered
  */
 export function offeredProtocols(header: string | undefined): string[] {
   if (header === undefined) return [];
-  const offered = header.split(',').map((name) => name.trim());
-  const wellFormed =
-    offered.every((name) => PROTOCOL_NAME.test(name)) && new Set(offered).size === offered.length;
+  const offered = listMembers(header);
   // `vnctoken.…` alone is refused as well: answering with it would echo the secret.
-  if (!wellFormed || !offered.includes(BINARY))
+  if (!offered.every((name) => PROTOCOL_NAME.test(name)) || !offered.includes(BINARY))
     throw new GatewayError('bad-subprotocol', { detail: 'no binary offered' });
   return offered;
 }

@@ -7,7 +7,7 @@ import { type WebSocket, WebSocketServer } from 'ws';
 import { clientAddress, type TrustedProxies } from '../client-address.js';
 import type { Admitted, Door } from '../console/gate.js';
 import { GatewayError, toGatewayError } from '../errors.js';
-import { requestUrl } from '../http-limits.js';
+import { hasAllHeaders, requestUrl } from '../http-limits.js';
 import type { Logger } from '../log.js';
 import { newRef } from '../ref.js';
 import { hashToken, isSealedForm, type Token } from '../tokens/token.js';
@@ -17,6 +17,7 @@ import type { Handshakes } from './handshakes.js';
 import { type OriginSettings, originAllowed } from './origin.js';
 import { refuseInRfb, refuseUpgrade } from './refusal.js';
 import { BINARY, findToken, offeredProtocols } from './token-place.js';
+import { tidyUpgradeHeaders } from './upgrade-headers.js';
 
 export type UpgradeListener = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
@@ -87,6 +88,12 @@ export function createUpgrade(parts: UpgradeParts): UpgradeListener {
   };
 
   const decide = async (request: IncomingMessage, socket: Socket, head: Buffer): Promise<void> => {
+    if (!hasAllHeaders(request)) {
+      const peer = clientAddress(socket.remoteAddress, undefined, settings().trustedProxies);
+      const knock = { ref: newRef(), client: peer, origin: undefined };
+      return refuse(socket, new GatewayError('headers-too-many'), knock);
+    }
+    tidyUpgradeHeaders(request.headers);
     const { origin, 'x-forwarded-for': forwardedFor } = request.headers;
     const { trustedProxies } = settings();
     const peer = clientAddress(socket.remoteAddress, undefined, trustedProxies);
@@ -180,7 +187,7 @@ function readToken(request: IncomingMessage, settings: UpgradeSettings): Token {
     'sec-websocket-key': key,
   } = request.headers;
   const url = requestUrl(request);
-  if (request.method !== 'GET' || upgrade?.toLowerCase() !== 'websocket' || url === undefined) {
+  if (request.method !== 'GET' || upgrade !== 'websocket' || url === undefined) {
     throw new GatewayError('bad-upgrade');
   }
   if (version !== '13' && version !== '8') throw new GatewayError('wrong-version');

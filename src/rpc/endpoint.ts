@@ -4,9 +4,10 @@ import { createServer, type Server } from 'node:http';
 import express, { type NextFunction, type Request, type Response } from 'express';
 import { clientAddress, type TrustedProxies } from '../client-address.js';
 import { toGatewayError } from '../errors.js';
-import { httpLimits, limitReply, limitServer, requestPath } from '../http-limits.js';
+import { hasAllHeaders, httpLimits, limitReply, limitServer, requestPath } from '../http-limits.js';
 import { newRef } from '../ref.js';
 import { Answerer, type AnswererParts, type AnswerSettings } from './answer.js';
+import { contentCoding } from './content-coding.js';
 
 export interface EndpointSettings extends AnswerSettings {
   readonly trustedProxies: TrustedProxies;
@@ -30,10 +31,16 @@ export function createEndpoint(parts: EndpointParts): Server {
   app.use((request, response, next) => {
     if (parts.stopping.aborted) response.set('Connection', 'close');
     const path = requestPath(request) ?? '';
-    if (path === '/healthz' && /^(GET|HEAD)$/.test(request.method)) response.type('text/plain').send('ok');
+    if (!hasAllHeaders(request)) sendText(response, 431, 'Too many headers');
+    else if (path === '/healthz' && /^(GET|HEAD)$/.test(request.method))
+      response.type('text/plain').send('ok');
     else if (!RPC_PATH.test(path)) sendText(response, 404, 'Not found; XML-RPC is at /RPC2');
     else if (/^(GET|POST)$/.test(request.method)) next();
     else sendText(response.set('Allow', ALLOWED_VERBS), 405, `Allowed here: ${ALLOWED_VERBS}`);
+  });
+  app.use((request, _response, next) => {
+    request.headers['content-encoding'] = contentCoding(request.headers['content-encoding']);
+    next();
   });
   app.use(express.raw({ type: () => true, limit: parts.maxBodyBytes }));
   app.use(async (request: Request, response: Response) => {

@@ -78,9 +78,11 @@ describe('the subprotocol', () => {
     ['base64, binary', 101, 'binary'],
     ['base64', 400, undefined],
     ['nosuch', 400, undefined],
-    ['', 400, undefined],
-    ['binary,', 400, undefined],
-    ['binary, binary', 400, undefined],
+    ['', 101, undefined],
+    [' ,', 101, undefined],
+    ['binary,', 101, 'binary'],
+    ['binary, binary', 101, 'binary'],
+    ['binary, a b', 400, undefined],
   ])('%s is answered with %d and %s', async (offered, status, answered) => {
     const { token } = await consoles.console(greet);
     const reply = await consoles.open(token, { headers: { 'Sec-WebSocket-Protocol': offered } });

@@ -1,7 +1,13 @@
 // Whose request it is. What always holds: nobody can choose his own address, for only what trusted proxies added to
 // X-Forwarded-For counts.
 import { describe, expect, it } from 'vitest';
-import { clientAddress, isLoopback, networkOf, TrustedProxies } from '../../src/client-address.ts';
+import {
+  clientAddress,
+  isLoopback,
+  networkOf,
+  TrustedProxies,
+  UNNAMED_CLIENT,
+} from '../../src/client-address.ts';
 
 const byDefault = new TrustedProxies(['127.0.0.0/8', '::1']);
 const wider = new TrustedProxies(['10.0.0.0/8', '192.0.2.1', 'fd00::/8', '::1']);
@@ -26,13 +32,12 @@ describe('the client', () => {
     ['127.0.0.1', 'fe80::1%eth0', 'fe80::1'],
     ['127.0.0.1', '203.0.113.9:4711', '203.0.113.9'],
     ['127.0.0.1', '::ffff:203.0.113.9', '203.0.113.9'],
-    ['127.0.0.1', '', '127.0.0.1'],
-    ['127.0.0.1', ',,', '127.0.0.1'],
-    ['127.0.0.1', 'unknown', '127.0.0.1'],
-    ['127.0.0.1', '203.0.113.9, unknown', '127.0.0.1'],
-    ['127.0.0.1', '203.0.113.9, _hidden', '127.0.0.1'],
-    ['127.0.0.1', '1.2.3', '127.0.0.1'],
-    ['127.0.0.1', '<script>', '127.0.0.1'],
+    ['127.0.0.1', '::ffff:cb00:7109', '203.0.113.9'],
+    ['127.0.0.1', '::FFFF:203.0.113.9', '203.0.113.9'],
+    ['127.0.0.1', '203.0.113.9, ::ffff:7f00:1', '203.0.113.9'],
+    ['127.0.0.1', '2001:0DB8:0:0::0009', '2001:db8::9'],
+    ['127.0.0.1', '[fe80::1%25eth0]:4711', 'fe80::1'],
+    ['::ffff:7f00:1', '203.0.113.9', '203.0.113.9'],
     ['127.0.0.1', ['203.0.113.9', '198.51.100.7'], '198.51.100.7'],
     [undefined, '203.0.113.9', 'unknown'],
     ['', undefined, 'unknown'],
@@ -50,6 +55,41 @@ describe('the client', () => {
     ['11.0.0.1', '203.0.113.9', '11.0.0.1'],
   ])('behind other proxies, of the peer %s that says %s, is %s', (peer, forwardedFor, client) => {
     expect(clientAddress(peer, forwardedFor, wider)).toBe(client);
+  });
+
+  it.each([
+    '',
+    ' ',
+    ',',
+    ',,',
+    'unknown',
+    '203.0.113.9, unknown',
+    '203.0.113.9, _hidden',
+    '203.0.113.9,',
+    '203.0.113.9, ,',
+    '203.0.113.9, , 127.0.0.1',
+    '203.0.113.9, "198.51.100.7"',
+    '203.0.113.9, for=198.51.100.7',
+    '203.0.113.9, nginx.example',
+    '203.0.113.9, unix:',
+    '203.0.113.9; 198.51.100.7',
+    '1.2.3',
+    '010.0.0.1',
+    '0x7f000001',
+    '2130706433',
+    '127.0.0.1:x',
+    '127.0.0.1:80:80',
+    '[127.0.0.1]x',
+    '[::1',
+    '::1]',
+    '::1%',
+    '::ffff:127.0.0.256',
+    '198.51.100.7\t127.0.0.1',
+    '<script>',
+  ])("that a trusted proxy tells as %j has no address, least of all the proxy's", (forwardedFor) => {
+    const client = clientAddress('127.0.0.1', forwardedFor, byDefault);
+    expect(client).toBe(UNNAMED_CLIENT);
+    expect([isLoopback(client), byDefault.has(client)]).toEqual([false, false]);
   });
 
   it('is the peer where nobody is trusted', () => {

@@ -20,7 +20,7 @@ const leaves = [
   'remembered',
   'secret-file',
 ];
-const http = ['client-address', 'http-limits', 'listen'];
+const http = ['client-address', 'http-limits', 'http-refusal', 'listen'];
 
 /** What each part may import besides itself; the first entry that fits a file counts. */
 const rules: [part: string, mayImport: string[]][] = [
@@ -76,6 +76,8 @@ const rules: [part: string, mayImport: string[]][] = [
   ['audit', ['log']],
   ['client-address', ['remembered']],
   ['log', ['errors']],
+  ['http-limits', ['http-refusal']],
+  ['http-refusal', ['errors']],
   ['listen', ['errors']],
   ['secret-file', ['errors']],
   ['xml-selection', ['xml', 'xml-scan']],
