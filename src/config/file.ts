@@ -42,7 +42,7 @@ export function readConfigFile(path: string, mustExist: boolean): FileSettings {
     if (!isOptionName(name)) {
       if (!foreign) problems.push(`${path}: ${unknownKey(name)}`);
     } else if (!foreign || optionOf(name).sunstone === true) {
-      const text = textOf(value);
+      const text = foreign && isRubyNil(value) ? '' : textOf(value);
       if (text === undefined) problems.push(`${path}: ${name}: expected a value or a list of values`);
       else values.set(name, text);
     }
@@ -53,6 +53,11 @@ export function readConfigFile(path: string, mustExist: boolean): FileSettings {
 /** What to say of a name that cannot be set. */
 export function unknownKey(name: string): string {
   return `unknown key ${name.slice(0, 60)}`;
+}
+
+/** Sunstone reads YAML by YAML's own rules; a list of names may well have one that is called null. */
+function isRubyNil(value: unknown): boolean {
+  return typeof value === 'string' && /^(null|Null|NULL)$/.test(value);
 }
 
 function textOf(value: unknown): string | undefined {
