@@ -24,6 +24,7 @@ import type { Logger } from './log.js';
 import { OnedClient } from './oned/client.js';
 import { readServiceAuth } from './oned/service-auth.js';
 import type { SessionString } from './oned/session-string.js';
+import { canonicalHost } from './origin.js';
 import { createEndpoint } from './rpc/endpoint.js';
 import { createStore } from './stores.js';
 import { ownPasswordKey, readPasswordKey } from './tokens/password-key.js';
@@ -35,6 +36,7 @@ interface Present {
   readonly settings: Settings;
   readonly trustedProxies: TrustedProxies;
   readonly serverUsers: ReadonlySet<string>;
+  readonly ownHosts: ReadonlySet<string>;
   readonly serviceSession: SessionString | undefined;
   readonly rules: GateSettings;
 }
@@ -153,6 +155,7 @@ function presentOf(settings: Settings): Present {
     settings,
     trustedProxies: new TrustedProxies(settings.trusted_proxies),
     serverUsers: new Set(settings.server_users),
+    ownHosts: ownHostsOf(settings),
     serviceSession: settings.service_auth === undefined ? undefined : readServiceAuth(settings.service_auth),
     rules: {
       graceMs: settings.reconnect_grace * 1000,
@@ -208,9 +211,17 @@ function issueSettings({ settings, rules, serviceSession }: Present, passwordKey
   };
 }
 
-function endpointSettings({ settings, trustedProxies, serverUsers }: Present) {
+/** Names that are ours beside those of loopback. */
+function ownHostsOf({ allowed_hosts: allowed, host, public_url: publicUrl }: Settings): Set<string> {
+  const own = [host, publicUrl === undefined ? '' : new URL(publicUrl).hostname];
+  return new Set([...allowed, ...own.flatMap((name) => canonicalHost(name) ?? [])]);
+}
+
+function endpointSettings({ settings, trustedProxies, serverUsers, ownHosts }: Present) {
   return {
     publicUrl: settings.public_url,
+    allowedOrigins: settings.allowed_origins,
+    ownHosts,
     wss: tellsWss(settings),
     trustedProxies,
     serverUsers,

@@ -113,6 +113,13 @@ const errorKinds = {
     'warn',
     true,
   ),
+  'browser-refused': kind(
+    OneCode.authorization,
+    403,
+    'Web pages may not call this service (see allowed_origins, allowed_hosts)',
+    'warn',
+    true,
+  ),
   'too-many-connections': kind(OneCode.internal, 429, 'Too many connections from this address', 'warn'),
   // The target
   'target-failed': kind(OneCode.internal, 502, 'Failed to connect to downstream server', 'warn'),

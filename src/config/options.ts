@@ -235,7 +235,7 @@ export const options = {
   vnc_proxy_key: {
     type: type.text(),
     default: undefined,
-    help: 'PEM file with the private key of the proxy',
+    help: 'PEM file with the private key of the proxy; not set: it is in vnc_proxy_cert',
     sunstone: true,
   },
   vnc_proxy_ipv6: {
@@ -253,7 +253,12 @@ export const options = {
   allowed_origins: {
     type: type.origins(),
     default: '',
-    help: 'more web sites that may open consoles and embed the page; * allowed',
+    help: 'more origins that may open consoles and embed the page; https://*.example.com (one label), null, file:// and schemes of apps by name; * allowed',
+  },
+  allowed_hosts: {
+    type: type.hostNames(),
+    default: '',
+    help: 'more names under which browsers may call XML-RPC; loopback, host and the name of public_url always',
   },
   trusted_proxies: {
     type: type.networks(),

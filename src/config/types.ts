@@ -3,6 +3,7 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { type ClipboardMode, clipboardModes } from '../clipboard.js';
+import { canonicalHost, canonicalOrigin, canonicalPattern } from '../origin.js';
 import { parseTargetRules, TargetRulesError } from '../transport/parse-rules.js';
 
 /** An address range: first and last port, both included. */
@@ -181,28 +182,37 @@ function listOf<T>(expected: string, parseItem: (item: string) => T | undefined)
   });
 }
 
-/** Origins in the form that browsers send (`https://portal.example:8443`), or `*`. */
+/** Origins in the form that browsers send (`https://portal.example:8443`), patterns of them, or `*`. */
 export const origins = () =>
-  listOf('expected origins such as https://portal.example, or *', (item) => {
-    if (item === '*') return '*';
-    const url = URL.canParse(item) ? new URL(item) : undefined;
-    if (url === undefined || !/^https?:$/.test(url.protocol)) return undefined;
-    // A path would be dropped silently, and look as if it restricted something.
-    return item.replace(/\/$/, '').toLowerCase().startsWith(`${url.protocol}//`) &&
-      url.href === `${url.origin}/`
-      ? url.origin
-      : undefined;
-  });
+  listOf(
+    'expected origins such as https://portal.example, https://*.example.com (one whole label), null, file:// or capacitor://localhost; or *',
+    (item) => {
+      if (item === '*') return '*';
+      if (/^file:\/{2,3}$/i.test(item)) return 'file://';
+      if (/^null$/i.test(item)) return 'null';
+      // A path would be dropped silently, and look as if it restricted something.
+      const origin = item.replace(/\/$/, '');
+      return canonicalPattern(origin) ?? canonicalOrigin(origin);
+    },
+  );
+
+/** Names and addresses as browsers have them in Host, without ports. */
+export const hostNames = () =>
+  listOf('expected names or addresses without port, such as console.example', canonicalHost);
 
 /** IP addresses and networks in CIDR notation. */
 export const networks = () =>
-  listOf('expected IP addresses or networks such as 10.0.0.0/8', (item) => {
-    const [address, prefix, ...rest] = item.split('/');
-    const family = isIP(address ?? '');
-    if (family === 0 || rest.length > 0) return undefined;
-    if (prefix === undefined) return item;
-    return wholeNumber(prefix, 0, family === 4 ? 32 : 128) !== undefined ? item : undefined;
-  });
+  listOf(
+    'expected IP addresses or networks such as 10.0.0.0/8; not /0, which would trust everybody',
+    (item) => {
+      const [address, prefix, ...rest] = item.split('/');
+      const family = isIP(address ?? '');
+      // A zone is this host's own word, and no peer's address has it.
+      if (family === 0 || rest.length > 0 || item.includes('%')) return undefined;
+      if (prefix === undefined) return item;
+      return wholeNumber(prefix, 1, family === 4 ? 32 : 128) !== undefined ? item : undefined;
+    },
+  );
 
 export const portRanges = () =>
   listOf<PortRange>('expected ports or ranges from 1 to 65535, such as 5900-65535', (item) => {

@@ -1,5 +1,6 @@
 // From the texts of all sources to typed settings. What always holds: every problem is found and told at once.
 import { isAbsolute } from 'node:path';
+import { frameAncestor } from '../origin.js';
 import { type OptionName, optionNames, optionOf, type Settings } from './options.js';
 import { MAX_SOCKET_PATH_BYTES } from './types.js';
 
@@ -58,9 +59,8 @@ function contradictions(settings: Settings): string[] {
   const problems: string[] = [];
   const { vnc_proxy_support_wss: wss, vnc_proxy_port: proxy } = settings;
   if (wss !== 'no' && proxy.kind !== 'off') {
-    for (const name of ['vnc_proxy_cert', 'vnc_proxy_key'] as const) {
-      if (settings[name] === undefined) problems.push(`vnc_proxy_support_wss: ${wss} needs ${name}`);
-    }
+    if (settings.vnc_proxy_cert === undefined)
+      problems.push(`vnc_proxy_support_wss: ${wss} needs vnc_proxy_cert`);
   }
   const samePort = proxy.kind !== 'off' && proxy.port !== 0 && proxy.port === settings.port;
   if (samePort && (proxy.kind === 'port' || proxy.host === settings.host)) {
@@ -111,8 +111,17 @@ export function controlSocketProblems(path: string | undefined): string[] {
 }
 
 /** Settings that somebody made and that change nothing: with Redis forgotten, hosts would not know each other's tokens. */
-function withoutEffect({ token_store: store, redis_url, sealed_keys }: Settings): string[] {
+function withoutEffect(settings: Settings): string[] {
+  const { token_store: store, redis_url, sealed_keys, allowed_origins: origins } = settings;
   const warnings: string[] = [];
+  for (const origin of origins.filter((one) => frameAncestor(one) === undefined)) {
+    warnings.push(
+      `allowed_origins: ${origin} may open consoles, but no frame-ancestors can name it: its pages cannot embed the console page`,
+    );
+  }
+  const { vnc_proxy_ipv6: ipv6, vnc_proxy_port: proxy } = settings;
+  if (ipv6 && proxy.kind !== 'port')
+    warnings.push('vnc_proxy_ipv6 has no effect where vnc_proxy_port is no bare PORT');
   const told = `has no effect with token_store: ${store}`;
   if (redis_url !== undefined && store !== 'redis') warnings.push(`redis_url ${told}`);
   if (sealed_keys !== undefined && store !== 'sealed') warnings.push(`sealed_keys ${told}`);

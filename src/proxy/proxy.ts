@@ -7,6 +7,7 @@ import type { Door } from '../console/gate.js';
 import { PROBE_TIMEOUT_MS, type SessionPlace } from '../console/sessions.js';
 import { listen } from '../listen.js';
 import type { Logger } from '../log.js';
+import { frameAncestor } from '../origin.js';
 import type { SessionId } from '../tokens/record.js';
 import type { ConnectTarget } from '../transport/transport.js';
 import { CloseCode } from './browser-channel.js';
@@ -129,7 +130,9 @@ export class ConsoleProxy implements SessionPlace {
     return createListener({
       wss,
       certificate: wss === 'no' ? undefined : readCertificate(certificateFiles),
-      onRequest: createHttpApp({ frameAncestors: () => settings().allowedOrigins }),
+      onRequest: createHttpApp({
+        frameAncestors: () => settings().allowedOrigins.flatMap((origin) => frameAncestor(origin) ?? []),
+      }),
       onConnection: (socket) => this.admitConnection(socket),
       onUpgrade: createUpgrade({
         door,

@@ -9,12 +9,13 @@ import type { Admitted, Door } from '../console/gate.js';
 import { GatewayError, toGatewayError } from '../errors.js';
 import { hasAllHeaders, requestUrl } from '../http-limits.js';
 import type { Logger } from '../log.js';
+import { type OriginSettings, originAllowed } from '../origin.js';
+import { printable } from '../printable.js';
 import { newRef } from '../ref.js';
 import { hashToken, isSealedForm, type Token } from '../tokens/token.js';
 import type { BrowserChannel } from './browser-channel.js';
 import { BrowserSocket } from './browser-socket.js';
 import type { Handshakes } from './handshakes.js';
-import { type OriginSettings, originAllowed } from './origin.js';
 import { refuseInRfb, refuseUpgrade } from './refusal.js';
 import { BINARY, findToken, offeredProtocols } from './token-place.js';
 import { tidyUpgradeHeaders } from './upgrade-headers.js';
@@ -146,7 +147,8 @@ export function createUpgrade(parts: UpgradeParts): UpgradeListener {
   };
 
   const log = (refused: GatewayError, { ref, client, origin }: Knock): void => {
-    const about = refused.code === 'origin-refused' ? { origin: origin?.slice(0, 200) } : {};
+    const about =
+      refused.code === 'origin-refused' ? { origin: printable(origin ?? '', MAX_LOGGED_ORIGIN) } : {};
     logger[refused.logLevel](
       { ref, client, ...about, code: refused.code, reason: refused.detail },
       'console refused',
@@ -162,6 +164,8 @@ export function createUpgrade(parts: UpgradeParts): UpgradeListener {
     });
   };
 }
+
+const MAX_LOGGED_ORIGIN = 200;
 
 /** What a person, not a program, has to be told; everything else is a mistake in a page or an address. */
 const TOLD_IN_RFB: ReadonlySet<string> = new Set([

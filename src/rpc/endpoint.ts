@@ -5,11 +5,13 @@ import express, { type NextFunction, type Request, type Response } from 'express
 import { clientAddress, type TrustedProxies } from '../client-address.js';
 import { toGatewayError } from '../errors.js';
 import { hasAllHeaders, httpLimits, limitReply, limitServer, requestPath } from '../http-limits.js';
+import { printable } from '../printable.js';
 import { newRef } from '../ref.js';
 import { Answerer, type AnswererParts, type AnswerSettings } from './answer.js';
+import { type CallerSettings, checkCaller } from './caller.js';
 import { contentCoding } from './content-coding.js';
 
-export interface EndpointSettings extends AnswerSettings {
+export interface EndpointSettings extends AnswerSettings, CallerSettings {
   readonly trustedProxies: TrustedProxies;
 }
 
@@ -21,6 +23,8 @@ export interface EndpointParts extends AnswererParts {
 
 const RPC_PATH = /^\/RPC2/;
 const ALLOWED_VERBS = 'GET, POST';
+/** Characters of a stranger's header. */
+const MAX_LOGGED = 200;
 
 /** The XML-RPC listener, not yet listening. */
 export function createEndpoint(parts: EndpointParts): Server {
@@ -35,7 +39,7 @@ export function createEndpoint(parts: EndpointParts): Server {
     else if (path === '/healthz' && /^(GET|HEAD)$/.test(request.method))
       response.type('text/plain').send('ok');
     else if (!RPC_PATH.test(path)) sendText(response, 404, 'Not found; XML-RPC is at /RPC2');
-    else if (/^(GET|POST)$/.test(request.method)) next();
+    else if (/^(GET|POST)$/.test(request.method)) admitCaller(request, response, next, parts);
     else sendText(response.set('Allow', ALLOWED_VERBS), 405, `Allowed here: ${ALLOWED_VERBS}`);
   });
   app.use((request, _response, next) => {
@@ -52,16 +56,34 @@ export function createEndpoint(parts: EndpointParts): Server {
   return limitServer(createServer(httpLimits, app));
 }
 
+/** A refused caller's body is not read. */
+function admitCaller(request: Request, response: Response, next: NextFunction, parts: EndpointParts): void {
+  try {
+    checkCaller(request.headers, parts.settings());
+  } catch (error) {
+    const refused = toGatewayError(error);
+    const ref = newRef();
+    const { origin = '', host = '' } = request.headers;
+    const about = { origin: printable(origin, MAX_LOGGED), host: printable(host, MAX_LOGGED) };
+    const client = clientOf(request, parts);
+    const { code, detail: reason } = refused;
+    parts.logger[refused.logLevel]({ ref, client, ...about, code, reason }, 'call refused');
+    sendText(response, refused.httpStatus, refused.toldAs(ref));
+    return;
+  }
+  next();
+}
+
+function clientOf({ socket, headers }: Request, { settings }: EndpointParts): string {
+  return clientAddress(socket.remoteAddress, headers['x-forwarded-for'], settings().trustedProxies);
+}
+
 function answerCall(request: Request, response: Response, parts: EndpointParts, answerer: Answerer) {
   const body: unknown = request.body;
   return answerer.answer({
     body: Buffer.isBuffer(body) ? body : Buffer.alloc(0),
     contentType: request.headers['content-type'],
-    client: clientAddress(
-      request.socket.remoteAddress,
-      request.headers['x-forwarded-for'],
-      parts.settings().trustedProxies,
-    ),
+    client: clientOf(request, parts),
     gone: goneSignal(response),
   });
 }

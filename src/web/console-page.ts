@@ -13,8 +13,8 @@ export interface ConsolePageOptions {
   readonly pageFolder?: string;
 }
 
-// A CSP host-source or the wildcard (CSP 3, 2.3.1); anything else could end the directive or begin another.
-const hostSource = /^(?:\*|(?:https?:\/\/)?(?:\*\.)?[a-z0-9._-]+(?::(?:[0-9]+|\*))?)$/i;
+// A CSP host-source, the wildcard or files (CSP 3, 2.3.1); anything else could end the directive or begin another.
+const hostSource = /^(?:\*|file:|(?:[a-z][a-z0-9+.-]*:\/\/)?(?:\*\.)?[a-z0-9._-]+(?::(?:[0-9]+|\*))?)$/i;
 
 /**
  * The page's Content-Security-Policy. noVNC draws JPEG rectangles and cursors from data: URLs and sets styles by

@@ -688,6 +688,7 @@ describe('a peer that takes its time', () => {
       maxBodyBytes: maxBody,
       settings: () => ({
         ...{ publicUrl: undefined, wss: false, trustedProxies: new TrustedProxies([]) },
+        ...{ allowedOrigins: [], ownHosts: new Set<string>() },
         ...{ serverUsers: new Set<string>(), maxCallsPerAddress: many },
         ...{ maxFailedLogins: many, maxFailedLoginsPerAddress: many },
       }),

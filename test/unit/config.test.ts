@@ -82,6 +82,7 @@ describe('the settings', () => {
       vnc_proxy_ipv6: false,
       public_url: undefined,
       allowed_origins: [],
+      allowed_hosts: [],
       trusted_proxies: ['127.0.0.0/8', '::1'],
       proxy_ping: 30,
       proxy_connect_timeout: 10,
@@ -113,6 +114,39 @@ describe('the settings', () => {
       ['https://a.example', 'http://b.example:8080'],
     ],
     ['allowed_origins', '[https://a.example/, "*"]', ['https://a.example', '*']],
+    ['allowed_origins', 'HTTPS://A.Example:443', ['https://a.example']],
+    [
+      'allowed_origins',
+      'http://a.example:80/, http://a.example:443',
+      ['http://a.example', 'http://a.example:443'],
+    ],
+    ['allowed_origins', 'https://a.example.', ['https://a.example']],
+    ['allowed_origins', 'https://bücher.example', ['https://xn--bcher-kva.example']],
+    ['allowed_origins', 'https://[2001:DB8:0::1]:8443', ['https://[2001:db8::1]:8443']],
+    ['allowed_origins', 'https://*.Example.com', ['https://*.example.com']],
+    [
+      'allowed_origins',
+      '"https://*.example.com:8443, http://*.lan"',
+      ['https://*.example.com:8443', 'http://*.lan'],
+    ],
+    ['allowed_origins', 'https://*.bücher.example:443/', ['https://*.xn--bcher-kva.example']],
+    ['allowed_origins', 'null', ['null']],
+    ['allowed_origins', '[null, "file://", "file:///"]', ['null', 'file://', 'file://']],
+    [
+      'allowed_origins',
+      'capacitor://localhost, ionic://localhost, tauri://localhost, app://obsidian.md, app://.',
+      ['capacitor://localhost', 'ionic://localhost', 'tauri://localhost', 'app://obsidian.md', 'app://.'],
+    ],
+    ['allowed_origins', 'moz-extension://0A1b-2c/', ['moz-extension://0a1b-2c']],
+    ['allowed_hosts', 'Console.Example, 192.0.2.1', ['console.example', '192.0.2.1']],
+    [
+      'allowed_hosts',
+      '["::1", "[2001:DB8::0:1]", bücher.example, "a.example."]',
+      ['[::1]', '[2001:db8::1]', 'xn--bcher-kva.example', 'a.example'],
+    ],
+    ['vnc_proxy_port', '0.0.0.0:29876', { kind: 'address', host: '0.0.0.0', port: 29876 }],
+    ['vnc_proxy_port', '"[::]:29876"', { kind: 'address', host: '::', port: 29876 }],
+    ['vnc_proxy_port', '"localhost:29876"', { kind: 'address', host: 'localhost', port: 29876 }],
     ['allowed_origins', '', []],
     ['trusted_proxies', '', []],
     ['trusted_proxies', '\n  - 10.0.0.0/8\n  - "2001:db8::/32"', ['10.0.0.0/8', '2001:db8::/32']],
@@ -196,6 +230,43 @@ describe('the settings', () => {
     });
   });
 
+  it.each(['', ' ""', " ''", ' ~', ' null', ' Null', ' NULL'])(
+    "have no key of its own where Sunstone's file says%s, but the one in the certificate's file",
+    (nothing) => {
+      const sunstone = `:vnc_proxy_support_wss: yes\n:vnc_proxy_cert: /c.pem\n:vnc_proxy_key:${nothing}\n`;
+      const { settings, warnings } = load({ sunstone });
+      expect([settings.vnc_proxy_cert, settings.vnc_proxy_key, warnings]).toEqual(['/c.pem', undefined, []]);
+    },
+  );
+
+  it.each([
+    ['no', 'no'],
+    ['"no"', 'no'],
+    ['yes', 'yes'],
+    ['"yes"', 'yes'],
+    ['true', 'yes'],
+    ['only', 'only'],
+    ["'only'", 'only'],
+    ['false', 'no'],
+    ['', 'no'],
+    ['null', 'no'],
+    // No TLS there either: a symbol is none of the words that Sunstone compares with.
+    [':yes', 'no'],
+  ])('have TLS as Sunstone has it with vnc_proxy_support_wss: %s', (text, meant) => {
+    const { settings } = load({ sunstone: `:vnc_proxy_support_wss: ${text}\n:vnc_proxy_cert: /c.pem\n` });
+    expect(settings.vnc_proxy_support_wss).toBe(meant);
+  });
+
+  it('tell of origins that open consoles and cannot embed the page', () => {
+    const { warnings } = load({
+      own: ':allowed_origins: [null, "https://[::1]", "https://a.example", "file://"]\n',
+    });
+    expect(warnings).toEqual([
+      expect.stringContaining('null may open consoles'),
+      expect.stringContaining('https://[::1] may open consoles'),
+    ]);
+  });
+
   it("warn of a bad value in Sunstone's file, and use the default", () => {
     const { settings, warnings } = load({ sunstone: ':debug_level: loud\n' });
     expect(settings.debug_level).toBe(2);
@@ -230,7 +301,6 @@ describe('a mistake', () => {
       'VNCTOKEN_DEBUG_LEVEL: debug_level: expected a whole number from 0 to 3',
       'vnctoken-server.conf: token_ttl: expected seconds from 1 to 86400',
       'vnc_proxy_support_wss: only needs vnc_proxy_cert',
-      'vnc_proxy_support_wss: only needs vnc_proxy_key',
     ]);
   });
 
@@ -245,6 +315,52 @@ describe('a mistake', () => {
     ['public_url', 'console.example'],
     ['allowed_origins', 'portal.example'],
     ['allowed_origins', 'https://portal.example/console'],
+    ...[
+      ...['https://*', 'https://*.', 'https://*.*.example', 'https://a.*.example', 'https://*a.example'],
+      ...['https://a*.example', '"*.example.com"', '"*://a.example"', 'app://*', 'app://*.localhost', '"**"'],
+      ...[
+        'https://*.0.0.1',
+        'https://a.example?b',
+        '"https://a.example#b"',
+        'https://a@b.example',
+        'https://a.example//',
+      ],
+      ...[
+        '"https://a;b.example"',
+        '"https://a\'b.example"',
+        '"https://a b.example"',
+        'https://a.example:99999',
+      ],
+      ...[
+        '"app://x;default-src"',
+        '"app://x y"',
+        'app://',
+        'app:x',
+        'app://x/y',
+        'app://a@b',
+        'file://host',
+        'file:///x',
+      ],
+      ...[
+        'wss://a.example',
+        'data://x',
+        'https:a.example',
+        'https:/a.example',
+        'https:///a.example',
+        'https://',
+      ],
+      ...['"https://a\\b.example"', '"https://a\tb.example"', 'nul'],
+    ].map((text): [string, string] => ['allowed_origins', text]),
+    ['allowed_hosts', 'console.example:2644'],
+    ['allowed_hosts', '"[::1]:2644"'],
+    ['allowed_hosts', 'https://console.example'],
+    ['allowed_hosts', '"*"'],
+    ['allowed_hosts', '"*.example"'],
+    ['allowed_hosts', 'a/b'],
+    ['trusted_proxies', '0.0.0.0/0'],
+    ['trusted_proxies', '"::/0"'],
+    ['trusted_proxies', '"fe80::1%eth0"'],
+    ['trusted_proxies', '10.0.0.0/'],
     ['trusted_proxies', '10.0.0.0/33'],
     ['trusted_proxies', 'nginx.example'],
     ['console_ports', '0-10'],

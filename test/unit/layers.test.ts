@@ -17,10 +17,11 @@ const leaves = [
   'clipboard',
   'high-water',
   'parallel',
+  'printable',
   'remembered',
   'secret-file',
 ];
-const http = ['client-address', 'http-limits', 'http-refusal', 'listen'];
+const http = ['client-address', 'http-limits', 'http-refusal', 'listen', 'origin'];
 
 /** What each part may import besides itself; the first entry that fits a file counts. */
 const rules: [part: string, mayImport: string[]][] = [
@@ -72,13 +73,14 @@ const rules: [part: string, mayImport: string[]][] = [
   ['rfb', [...leaves, 'transport']],
   ['transport', leaves],
   ['web', []],
-  ['config', ['clipboard', 'errors', 'transport/parse-rules']],
+  ['config', ['clipboard', 'errors', 'origin', 'transport/parse-rules']],
   ['audit', ['log']],
   ['client-address', ['remembered']],
   ['log', ['errors']],
   ['http-limits', ['http-refusal']],
   ['http-refusal', ['errors']],
   ['listen', ['errors']],
+  ['origin', ['client-address']],
   ['secret-file', ['errors']],
   ['xml-selection', ['xml', 'xml-scan']],
   ['service-manager', ['log']],
