@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream';
 import ssh2 from 'ssh2';
 import { type RawChannel, SshChannel } from './ssh-channel.js';
 import type { ChannelRefusal } from './ssh-errors.js';
+import { convertKey, type KeyProblem } from './ssh-key-forms.js';
 
 /** All consoles of a connection wait while so much is on its way to the server. */
 const SOCKET_QUEUE_BYTES = 1024 * 1024;
@@ -20,10 +21,16 @@ const END_TIMEOUT_MS = 1_000;
 /** A private key, ready to sign. */
 export type SshKey = ssh2.ParsedKey;
 
-export type KeyProblem = 'needs-passphrase' | 'wrong-passphrase' | 'unusable';
-
-/** @param text PEM, or OpenSSH's own format */
+/** @param text PEM of any kind, or OpenSSH's own format */
 export function parsePrivateKey(text: Buffer, passphrase: string | undefined): SshKey | KeyProblem {
+  const key = parse(text, passphrase);
+  if (key !== 'unusable') return key;
+  // The library knows no PKCS#8, as OpenSSL 3 writes it, nor some of what stands around the older forms.
+  const converted = convertKey(text, passphrase);
+  return typeof converted === 'string' ? converted : parse(converted.pem, undefined);
+}
+
+function parse(text: Buffer | string, passphrase: string | undefined): SshKey | KeyProblem {
   const parsed: unknown = ssh2.utils.parseKey(text, passphrase);
   const key = (Array.isArray(parsed) ? parsed[0] : parsed) as SshKey | Error;
   if (!(key instanceof Error)) return key.isPrivateKey() ? key : 'unusable';

@@ -4,7 +4,8 @@
 import { createHash } from 'node:crypto';
 import { StartError } from '../errors.js';
 import { readSecretFile } from '../secret-file.js';
-import { type KeyProblem, parsePrivateKey, type SshKey } from './ssh-client.js';
+import { parsePrivateKey, type SshKey } from './ssh-client.js';
+import type { KeyProblem } from './ssh-key-forms.js';
 import type { SshRule } from './ssh-rule.js';
 
 const MAX_SECRET_BYTES = 64 * 1024;
@@ -62,6 +63,6 @@ function tell(problem: KeyProblem, passphraseFile: string | undefined): string {
     case 'wrong-passphrase':
       return `cannot be decrypted with passphrase_file ${passphraseFile}`;
     case 'unusable':
-      return 'holds no private key that can be used here';
+      return 'holds no private key that can be used here: of RSA, ECDSA or Ed25519, in PEM (PKCS#8, PKCS#1, SEC 1) or as OpenSSH writes it';
   }
 }

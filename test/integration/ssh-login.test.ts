@@ -1,14 +1,23 @@
 // Getting past sshd: keys of each kind, an agent, and every reason for which it or we refuse, each told as what it is.
 import { execFileSync } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { SshRule } from '../../src/transport/ssh.ts';
+import { runWell } from '../support/child.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { openTargets } from '../support/open-targets.ts';
 import { freePort } from '../support/ports.ts';
 import { openPool, startHypervisor } from '../support/ssh-pool.ts';
-import { hashNames, makeKey, startAgent, writeKnownHosts } from '../support/sshd.ts';
+import {
+  hashNames,
+  makeKey,
+  makePkcs8Key,
+  publicKeyOf,
+  startAgent,
+  writeKnownHosts,
+} from '../support/sshd.ts';
 import { TargetReader } from '../support/target-reader.ts';
 import { greetAndEcho, rfbGreeting, startVncTarget } from '../support/vnc-target.ts';
 import { waitFor } from '../support/wait.ts';
@@ -38,6 +47,41 @@ describe('a login', () => {
     const key = await makeKey({ type, passphrase: 'correct horse' });
     const { rule } = await startHypervisor({ authorizedKeys: [key.publicKey] });
     await echoes({ ...rule, keyFile: key.file, passphraseFile: secretFile('correct horse\n') });
+  });
+
+  it.each(['ed25519', 'rsa', 'ecdsa', 'P-384', 'P-521'] as const)(
+    'with an %s key in PKCS#8, as OpenSSL makes it, opens a console, encrypted or not',
+    async (type) => {
+      const passphrase = 'correct horse';
+      const [bare, encrypted] = [await makePkcs8Key(type), await makePkcs8Key(type, passphrase)];
+      const { rule } = await startHypervisor({
+        authorizedKeys: [publicKeyOf(bare), publicKeyOf(encrypted, passphrase)],
+      });
+      await echoes({ ...rule, keyFile: bare });
+      await echoes({ ...rule, keyFile: encrypted, passphraseFile: secretFile(`${passphrase}\n`) });
+    },
+  );
+
+  it.each([
+    [
+      'text before it',
+      (pem: string) => `Bag Attributes\n    friendlyName: console\nKey Attributes: <No Attributes>\n${pem}`,
+    ],
+    ['lines as Windows ends them', (pem: string) => pem.replaceAll('\n', '\r\n')],
+    ['nothing after its last line', (pem: string) => pem.trimEnd()],
+    ['a blank line before and after it', (pem: string) => `\n${pem}\n`],
+  ])('with a key in PKCS#8 with %s opens a console', async (_what, change) => {
+    const file = await makePkcs8Key('ed25519');
+    const { rule } = await startHypervisor({ authorizedKeys: [publicKeyOf(file)] });
+    await echoes({ ...rule, keyFile: secretFile(change(readFileSync(file, 'utf8'))) });
+  });
+
+  it('with a key of OpenSSL 1, its parameters before it, opens a console', async () => {
+    const text = await runWell('openssl', ['ecparam', '-name', 'prime256v1', '-genkey']);
+    expect(text).toMatch(/BEGIN EC PARAMETERS(.|\n)*BEGIN EC PRIVATE KEY/);
+    const file = secretFile(text);
+    const { rule } = await startHypervisor({ authorizedKeys: [publicKeyOf(file)] });
+    await echoes({ ...rule, keyFile: file });
   });
 
   it.each(['ed25519', 'rsa'] as const)('with an %s key of an agent opens a console', async (type) => {
@@ -248,6 +292,44 @@ describe('a key file', () => {
         passphraseFile: secretFile('hunter3'),
       }),
       /\.key_file: .* cannot be decrypted with passphrase_file/,
+    ],
+    ...(['ed25519', 'rsa', 'ecdsa'] as const).flatMap((type): typeof bad => [
+      [
+        `of type ${type} in PKCS#8 without the passphrase that it needs`,
+        async () => ({ keyFile: await makePkcs8Key(type, 'hunter2') }),
+        /\.key_file: .* is encrypted, and passphrase_file is not set/,
+      ],
+      [
+        `of type ${type} in PKCS#8 with a wrong passphrase`,
+        async () => ({ keyFile: await makePkcs8Key(type, 'hunter2'), passphraseFile: secretFile('hunter3') }),
+        /\.key_file: .* cannot be decrypted with passphrase_file/,
+      ],
+      [
+        `of type ${type} in PKCS#8 with an empty passphrase`,
+        async () => ({ keyFile: await makePkcs8Key(type, 'hunter2'), passphraseFile: secretFile('\n') }),
+        /\.key_file: .* cannot be decrypted with passphrase_file/,
+      ],
+    ]),
+    ...(['ed448', 'x25519', 'rsa-pss', 'secp256k1'] as const).map((type): (typeof bad)[number] => [
+      `of type ${type}, which SSH does not know`,
+      async () => ({ keyFile: await makePkcs8Key(type) }),
+      /\.key_file: .* holds no private key that can be used here: of RSA, ECDSA or Ed25519, in PEM/,
+    ]),
+    [
+      'in PKCS#8 that is cut off',
+      async () => {
+        const text = readFileSync(await makePkcs8Key('rsa'), 'utf8');
+        return { keyFile: secretFile(`${text.slice(0, 600)}\n-----END PRIVATE KEY-----\n`) };
+      },
+      /\.key_file: .* holds no private key/,
+    ],
+    [
+      'that is a public key in PEM',
+      async () => {
+        const { publicKey } = generateKeyPairSync('ed25519');
+        return { keyFile: secretFile(String(publicKey.export({ type: 'spki', format: 'pem' }))) };
+      },
+      /\.key_file: .* holds no private key/,
     ],
     [
       'that is a pipe, which would keep the service waiting',

@@ -1,11 +1,13 @@
 // A real sshd on loopback, as on a hypervisor, with keys of its own for the host and for whoever logs in, all in a
 // temporary folder. We log in as the user that runs the tests.
+import { createPrivateKey, createPublicKey } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { type Child, run, runWell, startChild } from './child.ts';
 import { temporaryFolder } from './folder.ts';
 import { freePort } from './ports.ts';
+import { u32 } from './rfb-messages.ts';
 
 export type KeyType = 'ed25519' | 'rsa' | 'ecdsa';
 
@@ -116,6 +118,49 @@ export async function makeKey({
   const bits = type === 'rsa' ? ['-b', '2048'] : [];
   await runWell('ssh-keygen', ['-q', '-t', type, ...bits, '-N', passphrase, '-C', 'test', '-f', file]);
   return { file, publicKey: readFileSync(`${file}.pub`, 'utf8').split(' ').slice(0, 2).join(' ') };
+}
+
+/** Arguments of `openssl genpkey`. */
+const opensslKeys = {
+  ed25519: ['-algorithm', 'ED25519'],
+  rsa: ['-algorithm', 'RSA', '-pkeyopt', 'rsa_keygen_bits:2048'],
+  ecdsa: ['-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256'],
+  'P-384': ['-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-384'],
+  'P-521': ['-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-521'],
+  ed448: ['-algorithm', 'ED448'],
+  x25519: ['-algorithm', 'X25519'],
+  'rsa-pss': ['-algorithm', 'RSA-PSS', '-pkeyopt', 'rsa_keygen_bits:2048'],
+  secp256k1: ['-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:secp256k1'],
+};
+
+export type OpensslKeyType = keyof typeof opensslKeys;
+
+/** As OpenSSL 3 makes it: `BEGIN PRIVATE KEY`, or `BEGIN ENCRYPTED PRIVATE KEY`. */
+export async function makePkcs8Key(type: OpensslKeyType, passphrase?: string): Promise<string> {
+  const file = join(temporaryFolder(), 'id');
+  const cipher = passphrase === undefined ? [] : ['-aes256', '-pass', `pass:${passphrase}`];
+  await runWell('openssl', ['genpkey', ...opensslKeys[type], ...cipher, '-out', file]);
+  return file;
+}
+
+/** What stands in authorized_keys for a private key in PEM (RFC 4253 section 6.6, RFC 5656, RFC 8709). */
+export function publicKeyOf(file: string, passphrase = ''): string {
+  const key = createPublicKey(createPrivateKey({ key: readFileSync(file), format: 'pem', passphrase }));
+  const { kty, crv = '', e = '', n = '', x = '', y = '' } = key.export({ format: 'jwk' });
+  const bytes = (text: string) => Buffer.from(text, 'base64url');
+  // A number whose first bit is set has a zero in front.
+  const number = (text: string) => Buffer.concat([Buffer.alloc((bytes(text)[0] ?? 0) >> 7), bytes(text)]);
+  const curve = `nistp${crv.slice(2)}`;
+  const [type = '', ...parts] =
+    kty === 'OKP'
+      ? ['ssh-ed25519', bytes(x)]
+      : kty === 'RSA'
+        ? ['ssh-rsa', number(e), number(n)]
+        : [`ecdsa-sha2-${curve}`, Buffer.from(curve), Buffer.concat([Buffer.of(4), bytes(x), bytes(y)])];
+  const blob = [Buffer.from(type), ...parts].map((part) =>
+    Buffer.concat([u32(part.length), Buffer.from(part)]),
+  );
+  return `${type} ${Buffer.concat(blob).toString('base64')}`;
 }
 
 /** A known_hosts file with these lines. */
