@@ -2,7 +2,7 @@
 // What always holds: new rules are taken whole, files and keys read before, or not at all; open consoles keep theirs.
 import { type Logger, silent } from './log.js';
 import type { SecureConsole } from './proxy/session.js';
-import { secureTarget } from './rfb/secure-target.js';
+import { type NextAttempt, secureTarget } from './rfb/secure-target.js';
 import { openSsh } from './transport/open-ssh.js';
 import { parseTargetRules } from './transport/parse-rules.js';
 import type { SshPool } from './transport/ssh.js';
@@ -63,7 +63,17 @@ export class ConsoleTargets {
       require: way.rule?.require ?? [],
       ...(way.vncTls === undefined ? {} : { tls: way.vncTls }),
     };
-    const secured = await byRule(way, () => secureTarget(connection, options, signal));
+    const next: NextAttempt = {
+      reconnect: (present) => way.open(target, present),
+      told: (why) => {
+        const { host, port, vmId } = target;
+        this.logger.info(
+          { vm: vmId, target: `${host}:${port}`, reason: why },
+          'another security type is tried',
+        );
+      },
+    };
+    const secured = await byRule(way, () => secureTarget(connection, options, signal, next));
     return secured.connection;
   };
 

@@ -53,6 +53,22 @@ const fulfils: Readonly<Record<SecurityRequirement, (type: SecurityType) => bool
   password: ({ proof }) => proof !== 'none',
 };
 
+/** Those of an offer that fit what is required and can be proved, the strongest first. */
+export function usableTypes(
+  offered: readonly number[],
+  credentials: Credentials,
+  required: readonly SecurityRequirement[],
+): readonly SecurityType[] {
+  return preference.filter(
+    (type) => offered.includes(type.number) && fits(type, required) && canProve(type, credentials),
+  );
+}
+
+/** Whether the one is taken before the other. */
+export function isStronger(one: SecurityType, other: SecurityType): boolean {
+  return preference.indexOf(one) < preference.indexOf(other);
+}
+
 /**
  * Takes one of what a target offers, in its own list or in VeNCrypt's.
  * @throws GatewayError `target-failed` saying what is missing: a type that is spoken here, what the rule requires, or the
@@ -63,20 +79,24 @@ export function chooseSecurity(
   credentials: Credentials,
   required: readonly SecurityRequirement[],
 ): SecurityType {
+  const [best] = usableTypes(offered, credentials, required);
+  if (best !== undefined) return best;
   const spoken = preference.filter(({ number }) => offered.includes(number));
   if (spoken.length === 0) {
     throw targetFailed(`the target offers no security type that is spoken here: ${nameTypes(offered)}`);
   }
-  const fitting = spoken.filter((type) => required.every((name) => fulfils[name](type)));
+  const fitting = spoken.filter((type) => fits(type, required));
   if (fitting.length === 0) {
     throw targetRefused(`the target offers ${nameTypes(offered)}, but ${required.join(' and ')} is required`);
   }
-  const best = fitting.find((type) => canProve(type, credentials));
-  if (best !== undefined) return best;
   if (fitting.some(({ proof }) => proof === 'vnc' || credentials.username !== undefined)) {
     throw targetRefused('the VM needs a VNC password and has none stored');
   }
   throw targetRefused('the target needs a user name, and none is set for it', '(vnc_user)');
+}
+
+function fits(type: SecurityType, required: readonly SecurityRequirement[]): boolean {
+  return required.every((name) => fulfils[name](type));
 }
 
 /** With a name alone nobody is let in: a VM without a password is not one that Plain was set up for. */
@@ -86,6 +106,7 @@ function canProve({ proof }: SecurityType, { password, username }: Credentials):
 }
 
 function nameTypes(numbers: readonly number[]): string {
+  if (numbers.length === 0) return 'none';
   const names = numbers
     .slice(0, NAMED)
     .map((one) => preference.find(({ number }) => number === one)?.name ?? others.get(one) ?? `type ${one}`);

@@ -1,9 +1,6 @@
 // The security handshake with real VNC servers, each of their security types: after it a real picture comes.
 
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
-import { createServer, connect as dialTcp } from 'node:net';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { type SecuredTarget, secureTarget } from '../../src/rfb/secure-target.ts';
 import type { SecurityOptions } from '../../src/rfb/security-options.ts';
@@ -12,6 +9,7 @@ import { makePki, type Pki } from '../support/certificates.ts';
 import { runWell } from '../support/child.ts';
 import { atEnd } from '../support/lifetime.ts';
 import { startQemu } from '../support/qemu.ts';
+import { announceAs } from '../support/rfb-front.ts';
 import { type Peer, startAnonymousQemu, startTlsTigervnc, startX509Qemu } from '../support/rfb-peers.ts';
 import { dial, viewScreen } from '../support/rfb-viewer.ts';
 import { startTigervnc } from '../support/tigervnc.ts';
@@ -254,26 +252,3 @@ describe('QEMU', () => {
     expect(told).toBe('the target offers no security type that is spoken here: SASL');
   });
 });
-
-/** The peer behind somebody who changes the version in its greeting, so that it is an older server to both sides. */
-async function announceAs(peer: Peer, version: string): Promise<Peer> {
-  const server = createServer((client) => {
-    const upstream = dialTcp(peer.port, peer.host);
-    upstream.once('data', (greeting: Buffer) => {
-      client.write(Buffer.concat([Buffer.from(`RFB ${version}\n`), greeting.subarray(12)]));
-      upstream.pipe(client);
-    });
-    client.pipe(upstream);
-    for (const end of [client, upstream]) {
-      end.on('error', () => undefined);
-      end.on('close', () => {
-        client.destroy();
-        upstream.destroy();
-      });
-    }
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  atEnd(() => void server.close());
-  return { host: '127.0.0.1', port: (server.address() as AddressInfo).port };
-}

@@ -234,6 +234,31 @@ describe.each([1, 2])('with workers: %i', (workers) => {
     expect(sshd.logins()).toBe(0);
   });
 
+  it('a server whose best security type does not work is taken by the next, never below what a rule requires', async () => {
+    // It has no certificate, and offers X509 all the same.
+    const bare = await startTigervnc({ types: 'X509Vnc,VncAuth', colour, password });
+    const rules = [
+      { match: 'node-x509', address: '127.0.0.1', require: ['x509'] },
+      { match: 'node-tls', address: '127.0.0.1', require: ['tls', 'password'] },
+      { match: 'node-password', address: '127.0.0.1', require: ['password'] },
+    ];
+    const service = await startWith(rules, workers);
+    for (const host of ['127.0.0.1', 'node-password']) {
+      const vmId = runVm(host, bare.port);
+      expect(await look(service, vmId)).toMatchObject(tigervnc);
+      const line = await service.waitForLog(
+        (one) => one.msg === 'another security type is tried' && one['vm'] === vmId,
+        'the first attempt',
+      );
+      expect(line['reason']).toBe('the target offers X509Vnc and then refuses it (has it a certificate?)');
+    }
+    for (const host of ['node-x509', 'node-tls']) {
+      const { code, logged } = await refusal(service, runVm(host, bare.port));
+      expect(code).toBe(1011);
+      expect(logged).toContain('the target offers X509Vnc and then refuses it (has it a certificate?)');
+    }
+  });
+
   it('SIGHUP: a new rule is for the next console, one that cannot be used changes nothing', async () => {
     const nobody = { match: 'node-tls', via: 'tcp', address: '127.0.0.1', port: await freePort() };
     const service = await startWith([nobody], workers);
