@@ -1,7 +1,7 @@
 // `check-config --vm ID`: where oned says that a VM's console is, which rule of `targets` it takes, and whether it answers.
 // What always holds: nothing is sent to the target but what opens the way to it; the VNC password is not even looked at.
 import type { Loaded } from './config/load.js';
-import { targetOf } from './console/policy.js';
+import { consolePortsOf, targetOf } from './console/policy.js';
 import { ConsoleTargets } from './console-targets.js';
 import { StartError, toGatewayError } from './errors.js';
 import { silent } from './log.js';
@@ -38,7 +38,7 @@ export async function checkVm(
   }, seconds * 1000);
   try {
     const vm = await oned.vmInfo(session, vmId, late.signal);
-    const target = { ...targetOf(vm, settings.console_ports), vmId };
+    const target = { ...targetOf(vm, consolePortsOf(settings)), vmId };
     const way = await targets.choose(target, late.signal);
     print(`VM ${vmId}: ${target.host}:${target.port}, by ${nameRule(way.rule)}`);
     const connection = await targets.connectBy(way, target, late.signal);

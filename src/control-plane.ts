@@ -12,8 +12,10 @@ import { SessionEndings } from './console/endings.js';
 import { type ConsoleGate, Gate, type GateSettings } from './console/gate.js';
 import { Identities } from './console/identities.js';
 import { createIssue } from './console/issue.js';
+import { consolePortsOf } from './console/policy.js';
 import { Recheck } from './console/recheck.js';
 import { Revocation } from './console/revoke.js';
+import { ServiceZone } from './console/service-zone.js';
 import { SessionRegistry } from './console/sessions.js';
 import { Upkeep } from './console/upkeep.js';
 import { vncAccessOf } from './console/vnc-access.js';
@@ -22,11 +24,12 @@ import { causeOf, StartError } from './errors.js';
 import { listen } from './listen.js';
 import type { Logger } from './log.js';
 import { OnedClient } from './oned/client.js';
+import { OnedFacts } from './oned/facts.js';
 import { readServiceAuth } from './oned/service-auth.js';
 import type { SessionString } from './oned/session-string.js';
 import { canonicalHost } from './origin.js';
 import { createEndpoint } from './rpc/endpoint.js';
-import { createStore } from './stores.js';
+import { createStore, isShared } from './stores.js';
 import { ownPasswordKey, readPasswordKey } from './tokens/password-key.js';
 import type { PasswordKey } from './tokens/password-seal.js';
 import type { TokenStore } from './tokens/store.js';
@@ -65,31 +68,45 @@ export class ControlPlane {
     const rules = () => this.present.rules;
     const sessions = new SessionRegistry({ limits: () => sessionLimits(this.present.settings), isExempt });
     const endings = new SessionEndings(sessions, store.bus);
-    const revocation = new Revocation({ store, sessions, endings, rules, audit });
     const oned = new OnedClient(() => onedSettings(this.present.settings));
     const identities = new Identities({ oned, serverUsers: () => this.present.serverUsers });
+    const facts = new OnedFacts({
+      oned,
+      url: () => this.present.settings.one_xmlrpc,
+      serviceSession: () => this.present.serviceSession,
+    });
+    const zone = new ServiceZone({
+      facts,
+      settings: () => ({
+        url: this.present.settings.one_xmlrpc,
+        zoneId: this.present.settings.zone_id,
+      }),
+      serviceSession: () => this.present.serviceSession,
+      alone: !isShared(loaded.settings.token_store),
+    });
+    const revocation = new Revocation({ store, sessions, endings, zone, rules, audit });
     this.upkeep = new Upkeep({ store, sessions, endings, rules, logger });
     this.recheck = new Recheck({
       ...{ oned, store, sessions, endings, logger, random: Math.random },
       settings: () => ({
         serviceSession: this.present.serviceSession,
         intervalMs: this.present.settings.recheck_interval * 1000,
-        consolePorts: this.present.settings.console_ports,
+        consolePorts: consolePortsOf(this.present.settings),
         rules: this.present.rules,
       }),
     });
     this.gate = new Gate({
-      ...{ store, sessions, endings, audit, isExempt },
+      ...{ store, sessions, endings, zone, audit, isExempt },
       settings: rules,
       recheck: (grant, key) => this.recheck.atConnect(grant, key),
       vncAccess: (grant) => vncAccessOf(grant, this.passwordKey),
     });
     this.rpc = createEndpoint({
       issue: createIssue({
-        ...{ oned, identities, store },
+        ...{ oned, facts, identities, store, zone },
         settings: () => issueSettings(this.present, this.passwordKey),
       }),
-      ...{ oned, identities, revocation, audit, logger, isExempt },
+      ...{ oned, identities, revocation, zone, audit, logger, isExempt },
       maxBodyBytes: loaded.settings.max_body,
       settings: () => endpointSettings(this.present),
       stopping: this.stopping.signal,
@@ -197,7 +214,7 @@ function onedSettings({ one_xmlrpc: url, oned_timeout: seconds, oned_connections
 function issueSettings({ settings, rules, serviceSession }: Present, passwordKey: PasswordKey | undefined) {
   return {
     ttlMs: settings.token_ttl * 1000,
-    consolePorts: settings.console_ports,
+    consolePorts: consolePortsOf(settings),
     maxTokensPerVm: settings.max_tokens_per_vm,
     serviceSession,
     vnc: {

@@ -49,6 +49,11 @@ const stores: Readonly<Record<TokenStoreName, (parts: StoreParts) => ChosenStore
   },
 };
 
+/** Whether records or tokens of other services come into it, those of other zones among them. */
+export function isShared(name: TokenStoreName): boolean {
+  return name === 'redis' || name === 'sealed';
+}
+
 /** @throws StartError naming the setting */
 export function createStore(loaded: Loaded, logger: Logger): ChosenStore {
   return stores[loaded.settings.token_store]({ loaded, logger, now: steadyClock() });

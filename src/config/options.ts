@@ -33,6 +33,11 @@ export const options = {
     help: "oned's XML-RPC address",
     sunstone: true,
   },
+  zone_id: {
+    type: type.integer(0, 2_147_483_647),
+    default: undefined,
+    help: "id of oned's zone, where services of several zones share Redis or sealed keys; not set: what oned says",
+  },
   oned_timeout: {
     type: type.seconds(0.1, 600),
     default: '10',
@@ -279,6 +284,11 @@ export const options = {
     type: type.portRanges(),
     default: '5900-65535',
     help: 'what GRAPHICS/PORT of a VM may be',
+  },
+  default_console_port: {
+    type: type.integer(1, 65_535),
+    default: undefined,
+    help: "for VMs without GRAPHICS/PORT; not set: they have no console, for 5900 may be another VM's",
   },
   workers: {
     type: type.workers(),

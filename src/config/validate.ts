@@ -67,6 +67,10 @@ function contradictions(settings: Settings): string[] {
     problems.push(`vnc_proxy_port and port are both ${settings.port}`);
   }
   if (settings.console_ports.length === 0) problems.push('console_ports: no port is allowed');
+  const { default_console_port: missing, console_ports: allowed } = settings;
+  if (missing !== undefined && !allowed.some(({ first, last }) => missing >= first && missing <= last)) {
+    problems.push(`default_console_port: ${missing} is not in console_ports`);
+  }
   return [
     ...problems,
     ...storeContradictions(settings),

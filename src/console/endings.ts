@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import type { BusMessage, EndingWord, Selection, SessionBus } from '../tokens/bus.js';
 import type { SessionId } from '../tokens/record.js';
+import type { Zone } from '../tokens/zone.js';
 import { isSelected } from './selection.js';
 import { PROBE_TIMEOUT_MS, type SessionRegistry } from './sessions.js';
 
@@ -36,10 +37,11 @@ export class SessionEndings {
 
   /**
    * Ends sessions on other hosts that the store may know nothing of.
+   * @param zone this service's own, by which the others know whose VMs and users are meant
    * @param until those that have begun by then, milliseconds since 1970
    */
-  revokeElsewhere(selection: Selection, until: number): void {
-    this.bus.publish({ type: 'revoke', selection, until });
+  revokeElsewhere(selection: Selection, zone: Zone, until: number): void {
+    this.bus.publish({ type: 'revoke', selection: { ...selection, zone }, until });
   }
 
   /** @returns whether it is a session of this host */

@@ -12,6 +12,7 @@ import type { TokenKey, TokenStore } from '../tokens/store.js';
 import { fingerprint } from '../tokens/token.js';
 import { SlidingCounter } from './counters.js';
 import type { SessionEndings } from './endings.js';
+import type { ServiceZone } from './service-zone.js';
 import type { Arrival, SessionPlace, SessionRegistry } from './sessions.js';
 import type { VncAccess } from './vnc-access.js';
 
@@ -66,6 +67,8 @@ export interface GateParts {
   readonly sessions: SessionRegistry;
   readonly endings: SessionEndings;
   readonly audit: Audit;
+  /** The service's own: a grant of another opens nothing here. */
+  readonly zone: Pick<ServiceZone, 'own' | 'learnAsService'>;
   /** Asked at every knock, so that it may change while running. */
   readonly settings: () => GateSettings;
   /** Addresses that stand for many clients have no limit of their own. */
@@ -155,6 +158,7 @@ export class Gate implements ConsoleGate {
 
   private async admit(arrival: NewArrival, ending: Arrival): Promise<Admitted> {
     const { key, client } = arrival;
+    await this.parts.zone.learnAsService();
     let outcome = await this.claim(arrival);
     if (outcome.kind === 'in-use' && outcome.holder !== undefined) {
       const { holder } = outcome;
@@ -208,10 +212,11 @@ export class Gate implements ConsoleGate {
   /** @param silent a session that did not answer */
   private async claim(arrival: NewArrival, silent?: SessionId): Promise<ClaimOutcome> {
     const { id: session, key, client } = arrival;
+    const zone = this.parts.zone.own;
     const rules = this.parts.settings();
     try {
       const { outcome, grant } = await this.parts.store.update(key, (record, now) => {
-        const changed = claim(record, { session, client, silent }, rules, now);
+        const changed = claim(record, { session, client, silent, zone }, rules, now);
         return { record: changed.record, result: { outcome: changed.result, grant: record?.grant } };
       });
       arrival.grant = grant;

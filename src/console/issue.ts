@@ -1,7 +1,7 @@
 // Issue: from a caller's session string and a VM id to a token. Policy only; oned and the store do the I/O.
 // What always holds: oned was asked as the caller before anything is stored.
-import type { PortRange } from '../config/types.js';
 import type { OnedClient } from '../oned/client.js';
+import type { OnedFacts } from '../oned/facts.js';
 import type { Turn } from '../oned/fair-queue.js';
 import type { SessionString } from '../oned/session-string.js';
 import type { Graphics, VmFacts } from '../oned/vm.js';
@@ -10,13 +10,15 @@ import { issued } from '../tokens/rules.js';
 import type { TokenStore } from '../tokens/store.js';
 import type { Token } from '../tokens/token.js';
 import type { Identities, Identity } from './identities.js';
-import { targetOf } from './policy.js';
+import { type ConsolePorts, targetOf } from './policy.js';
 import { mayManage, mayUse } from './rights.js';
-import { type IssueOptions, isEncrypted, type VncSettings, vncGrantOf } from './vnc-access.js';
+import type { ServiceZone } from './service-zone.js';
+import { type IssueOptions, type VncSettings, vncGrantOf } from './vnc-access.js';
+import { vncPasswordOf } from './vnc-password.js';
 
 export interface IssueSettings {
   readonly ttlMs: number;
-  readonly consolePorts: readonly PortRange[];
+  readonly consolePorts: ConsolePorts;
   readonly maxTokensPerVm: number;
   /** The service's own: the VM is looked at again later, so what gave the caller the VM is written down. */
   readonly serviceSession: SessionString | undefined;
@@ -25,9 +27,11 @@ export interface IssueSettings {
 }
 
 export interface IssueParts {
-  readonly oned: Pick<OnedClient, 'vmInfo' | 'vmInfoDecrypted'>;
+  readonly oned: Pick<OnedClient, 'vmInfo' | 'vmInfoDecrypted' | 'userInfo'>;
+  readonly facts: Pick<OnedFacts, 'ask'>;
   readonly identities: Pick<Identities, 'present' | 'recent'>;
   readonly store: Pick<TokenStore, 'create' | 'now'>;
+  readonly zone: Pick<ServiceZone, 'learn' | 'stamp'>;
   /** Asked at every call, so that it may change while running. */
   readonly settings: () => IssueSettings;
 }
@@ -47,23 +51,25 @@ export type IssueConsole = (
 ) => Promise<IssuedConsole>;
 
 /** @returns a function that throws GatewayError: oned's refusal or failure, the policy's, or the store's */
-export function createIssue({ oned, identities, store, settings }: IssueParts): IssueConsole {
+export function createIssue({ oned, facts, identities, store, zone, settings }: IssueParts): IssueConsole {
   return async (session, vmId, options, signal, by) => {
-    const seen = await oned.vmInfo(session, vmId, signal, { by });
+    const vm = await oned.vmInfo(session, vmId, signal, { by });
     const { ttlMs, consolePorts, maxTokensPerVm, serviceSession, vnc, bindClient } = settings();
-    const target = targetOf(seen, consolePorts);
+    const target = targetOf(vm, consolePorts);
     // Only now that oned has let the caller see the VM.
-    const vm =
-      serviceSession !== undefined && isEncrypted(seen.graphics.password)
-        ? await oned.vmInfoDecrypted(serviceSession, vmId, signal, { by })
-        : seen;
+    const password =
+      serviceSession !== undefined || vnc.auth === 'proxy'
+        ? await vncPasswordOf(vm, { session, serviceSession, by }, { oned, facts }, signal)
+        : { text: vm.graphics.password };
     const asksForRights = serviceSession !== undefined || vnc.viewOnlyWithoutManage;
     const who = await identities[asksForRights ? 'present' : 'recent'](session, signal, by);
     const viewOnly = options.viewOnly || (vnc.viewOnlyWithoutManage && !mayManage(vm, who));
-    const access = vncGrantOf(vm, { ...options, viewOnly }, vnc);
+    const access = vncGrantOf(vmId, password, { ...options, viewOnly }, vnc);
     const caller = serviceSession === undefined ? undefined : callerOf(who, vm);
+    await zone.learn(session, signal);
     const issuedAt = store.now();
     const grant: Grant = {
+      zone: zone.stamp,
       ...{ vmId, target, uid: who.uid, user: who.user, caller },
       ...(who.egid === undefined ? {} : { egid: who.egid }),
       ...(access === undefined ? {} : { vnc: access }),
@@ -75,7 +81,7 @@ export function createIssue({ oned, identities, store, settings }: IssueParts): 
       forWebsockify: !bindClient && access === undefined,
     });
     // The password stays here where the service answers with it.
-    const graphics = access === undefined ? vm.graphics : { ...vm.graphics, password: '' };
+    const graphics = { ...vm.graphics, password: access === undefined ? password.text : '' };
     return { token, grant, graphics };
   };
 }

@@ -6,10 +6,12 @@ import type { SessionString } from '../oned/session-string.js';
 import type { Identities } from './identities.js';
 import type { Revocation, SessionView, Whose } from './revoke.js';
 import { mayManage } from './rights.js';
+import type { ServiceZone } from './service-zone.js';
 
 export interface ManagementParts {
   readonly oned: Pick<OnedClient, 'vmInfo'>;
   readonly identities: Pick<Identities, 'present'>;
+  readonly zone: Pick<ServiceZone, 'learn'>;
   readonly revocation: Pick<Revocation, 'revokeVm' | 'sessionsOfVm'>;
 }
 
@@ -67,10 +69,11 @@ export class Management {
     signal: AbortSignal,
     by: Turn | undefined,
   ): Promise<Managed & { whose: Whose }> {
-    const { oned, identities } = this.parts;
+    const { oned, identities, zone } = this.parts;
     // Whether the caller may see the VM at all is oned's answer.
     const vm = await oned.vmInfo(session, vmId, signal, { by });
     const caller = await identities.present(session, signal, by);
+    await zone.learn(session, signal);
     const { uid, user } = caller;
     return { whose: mayManage(vm, caller) ? {} : { uid }, caller: { uid, user } };
   }

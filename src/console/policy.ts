@@ -7,6 +7,14 @@ import { isVnc, type VmFacts } from '../oned/vm.js';
 
 const ACTIVE = 3;
 
+/** By the settings' names. */
+export function consolePortsOf(settings: {
+  readonly console_ports: readonly PortRange[];
+  readonly default_console_port: number | undefined;
+}): ConsolePorts {
+  return { allowed: settings.console_ports, missing: settings.default_console_port };
+}
+
 /**
  * LCM_STATEs of an ACTIVE VM in which QEMU runs, as Sunstone and FireEdge have them: RUNNING, MIGRATE,
  * SHUTDOWN, CANCEL, HOTPLUG, SHUTDOWN_POWEROFF, BOOT_*, SNAPSHOT, DISK_* and BACKUP among them
@@ -38,8 +46,16 @@ const OVER_LCM_STATES: ReadonlySet<number> = new Set([
   ...[70, 71],
 ]);
 
+const RUNNING = 3;
 /** HOSTNAME is the host that the VM goes to, while QEMU still runs where it came from. */
 const MIGRATE = 4;
+
+/** What the ports of consoles are. */
+export interface ConsolePorts {
+  readonly allowed: readonly PortRange[];
+  /** Of a VM without GRAPHICS/PORT; undefined: it has no console, for any port might be somebody else's. */
+  readonly missing: number | undefined;
+}
 
 /**
  * Whether a VM's state has a console. `between`: not now, but as far as one can tell it will have again, so nothing
@@ -60,9 +76,6 @@ export function isMigrating({ state, lcmState }: Pick<VmFacts, 'state' | 'lcmSta
   return state === ACTIVE && lcmState === MIGRATE;
 }
 
-/** Where QEMU listens when it is told no port. */
-const DEFAULT_PORT = 5900;
-
 const HOST = /^[A-Za-z0-9._:-]{1,253}$/;
 const MAX_QUOTED_LENGTH = 32;
 
@@ -70,13 +83,13 @@ const MAX_QUOTED_LENGTH = 32;
  * The target of a VM's console.
  * @throws GatewayError `wrong-state`, `no-console`
  */
-export function targetOf(vm: VmFacts, consolePorts: readonly PortRange[]): { host: string; port: number } {
+export function targetOf(vm: VmFacts, ports: ConsolePorts): { host: string; port: number } {
   if (consoleStateOf(vm) !== 'open') {
     throw new GatewayError('wrong-state', {
       publicText: `Unsupported VM state! STATE:${vm.state} LCM_STATE:${vm.lcmState}`,
     });
   }
-  return placeOf(vm, consolePorts);
+  return placeOf(vm, ports);
 }
 
 /**
@@ -84,19 +97,34 @@ export function targetOf(vm: VmFacts, consolePorts: readonly PortRange[]): { hos
  * long as it is deployed, so nobody else listens there meanwhile.
  * @throws GatewayError `no-console`
  */
-export function placeOf(vm: VmFacts, consolePorts: readonly PortRange[]): { host: string; port: number } {
+export function placeOf(vm: VmFacts, ports: ConsolePorts): { host: string; port: number } {
   if (!isVnc(vm.graphics.type)) {
     throw noConsole(`Graphics type '${quoted(vm.graphics.type)}' but 'VNC' expected`);
   }
   if (vm.host === undefined) throw noConsole('The VM has no host');
   if (!HOST.test(vm.host)) throw noConsole("The name of the VM's host has characters that are not accepted");
-  return { host: vm.host, port: portOf(vm.graphics.port, consolePorts) };
+  return { host: vm.host, port: portOf(vm.graphics.port, ports) };
 }
 
-function portOf(text: string | undefined, consolePorts: readonly PortRange[]): number {
-  const port = text === undefined ? DEFAULT_PORT : /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
-  if (consolePorts.some(({ first, last }) => port >= first && port <= last)) return port;
-  throw noConsole(`Graphics port '${quoted(text ?? String(DEFAULT_PORT))}' is not in console_ports`);
+/**
+ * The same, where QEMU runs now: in a migration that is not over the place that the VM comes from. Later on a cold
+ * one's place there may be somebody else's, and a live one's is never lost before QEMU has left it.
+ * @throws GatewayError `no-console`
+ */
+export function presentPlaceOf(vm: VmFacts, ports: ConsolePorts): { host: string; port: number } {
+  const { state, lcmState, leaving, graphics } = vm;
+  const runsThere = state === ACTIVE && (lcmState === RUNNING || lcmState === MIGRATE);
+  if (!runsThere || leaving === undefined) return placeOf(vm, ports);
+  return placeOf({ ...vm, host: leaving.host, graphics: { ...graphics, port: leaving.port } }, ports);
+}
+
+function portOf(text: string | undefined, { allowed, missing }: ConsolePorts): number {
+  if (text === undefined && missing === undefined) {
+    throw noConsole('The VM has no GRAPHICS/PORT (see default_console_port)');
+  }
+  const port = text === undefined ? missing : /^\d{1,5}$/.test(text) ? Number(text) : undefined;
+  if (port !== undefined && allowed.some(({ first, last }) => port >= first && port <= last)) return port;
+  throw noConsole(`Graphics port '${quoted(text ?? String(missing))}' is not in console_ports`);
 }
 
 function noConsole(publicText: string): GatewayError {

@@ -1,7 +1,6 @@
 // Looks at VMs again, with `service_auth`: at connect, and from time to time while somebody is on their consoles.
 // What always holds: only what oned says of a VM ends its consoles, never that oned could not be asked; and what ends,
 // ends with its token.
-import type { PortRange } from '../config/types.js';
 import { GatewayError, toGatewayError } from '../errors.js';
 import type { Logger } from '../log.js';
 import type { OnedClient } from '../oned/client.js';
@@ -13,6 +12,7 @@ import { end, type TokenRules } from '../tokens/rules.js';
 import type { TokenKey, TokenStore } from '../tokens/store.js';
 import { fingerprint, type TokenHash } from '../tokens/token.js';
 import type { SessionEndings } from './endings.js';
+import type { ConsolePorts } from './policy.js';
 import type { SessionRegistry } from './sessions.js';
 import { type Finding, isGone, survey } from './survey.js';
 import { userTurn } from './turns.js';
@@ -35,7 +35,7 @@ export interface RecheckSettings {
   readonly serviceSession: SessionString | undefined;
   /** Between looks at the VMs with live sessions. */
   readonly intervalMs: number;
-  readonly consolePorts: readonly PortRange[];
+  readonly consolePorts: ConsolePorts;
   readonly rules: TokenRules;
 }
 

@@ -8,8 +8,10 @@ import type { SessionId, TokenRecord } from '../tokens/record.js';
 import { end, isAlive, presentLeases, type TokenRules } from '../tokens/rules.js';
 import type { StoredToken, TokenStore } from '../tokens/store.js';
 import { fingerprint } from '../tokens/token.js';
+import { isOfZone } from '../tokens/zone.js';
 import type { SessionEndings } from './endings.js';
 import { type Choosable, isSelected } from './selection.js';
+import type { ServiceZone } from './service-zone.js';
 import type { LiveSession, SessionRegistry } from './sessions.js';
 import { trafficOf } from './upkeep.js';
 
@@ -17,6 +19,8 @@ export interface RevokeParts {
   readonly store: TokenStore;
   readonly sessions: SessionRegistry;
   readonly endings: SessionEndings;
+  /** The service's own: tokens of others are neither shown nor ended. */
+  readonly zone: Pick<ServiceZone, 'own' | 'stamp'>;
   readonly rules: () => TokenRules;
   readonly audit: Audit;
 }
@@ -60,7 +64,8 @@ export class Revocation {
    * @throws GatewayError `store-unavailable`
    */
   async revokeVm(vmId: number, whose: Whose, by: string): Promise<number> {
-    return this.revokeAmong(await this.parts.store.ofVm(vmId), { vmId, ...whose }, by);
+    const { store, zone } = this.parts;
+    return this.revokeAmong(await store.ofVm(vmId, zone.own), { vmId, ...whose }, by);
   }
 
   /**
@@ -81,7 +86,9 @@ export class Revocation {
   /** Live tokens. @throws GatewayError `store-unavailable` */
   async tokens(limit: number): Promise<TokenView[]> {
     const now = this.parts.store.now();
-    return this.alive(await this.parts.store.list(limit)).map(({ hash, record: { grant, use } }) => ({
+    const { store, zone } = this.parts;
+    const own = (await store.list(limit)).filter(({ record }) => isOfZone(record.grant.zone, zone.own));
+    return this.alive(own).map(({ hash, record: { grant, use } }) => ({
       fingerprint: fingerprint(hash),
       vmId: grant.vmId,
       user: grant.user,
@@ -94,7 +101,8 @@ export class Revocation {
 
   /** @throws GatewayError `store-unavailable` */
   async sessionsOfVm(vmId: number, whose: Whose): Promise<SessionView[]> {
-    const stored = await this.parts.store.ofVm(vmId);
+    const { store, zone } = this.parts;
+    const stored = await store.ofVm(vmId, zone.own);
     return this.view(stored, { vmId, ...whose });
   }
 
@@ -105,7 +113,7 @@ export class Revocation {
 
   /** Those that the store knows of, and those of this host that it does not. */
   private async view(stored: readonly StoredToken[], selection: Selection): Promise<SessionView[]> {
-    const matches = (one: Choosable) => isSelected(selection, one);
+    const matches = (one: Choosable) => isSelected({ zone: this.parts.zone.own, ...selection }, one);
     const now = this.parts.store.now();
     const traffic = await trafficOf(this.parts.sessions.all());
     const known = this.alive(
@@ -133,11 +141,11 @@ export class Revocation {
     selection: Selection,
     by: string,
   ): Promise<number> {
-    const { sessions, endings, store } = this.parts;
-    const matches = (one: Choosable) => isSelected(selection, one);
+    const { sessions, endings, store, zone } = this.parts;
+    const matches = (one: Choosable) => isSelected({ zone: zone.own, ...selection }, one);
     const until = store.now();
     const ended = await this.endTokens(stored, matches, by);
-    endings.revokeElsewhere(selection, until);
+    endings.revokeElsewhere(selection, zone.stamp, until);
     // Those that have been told to end already are nobody's doing here.
     const orphans = sessions
       .all()

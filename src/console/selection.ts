@@ -3,6 +3,7 @@
 import type { Selection } from '../tokens/bus.js';
 import { type Grant, UNKNOWN_UID } from '../tokens/grant.js';
 import { fingerprint as fingerprintOf, type TokenHash } from '../tokens/token.js';
+import { isOfZone } from '../tokens/zone.js';
 
 /** What a token, or a session on one, is chosen by. */
 export interface Choosable {
@@ -10,8 +11,12 @@ export interface Choosable {
   readonly grant: Grant;
 }
 
-export function isSelected({ fingerprint, vmId, uid, user }: Selection, { hash, grant }: Choosable): boolean {
+export function isSelected(
+  { zone, fingerprint, vmId, uid, user }: Selection,
+  { hash, grant }: Choosable,
+): boolean {
   return (
+    (zone === undefined || isOfZone(grant.zone, { alone: false, ...zone })) &&
     (fingerprint === undefined || fingerprintOf(hash) === fingerprint) &&
     (vmId === undefined || grant.vmId === vmId) &&
     (uid === undefined || grant.uid === uid) &&

@@ -1,16 +1,14 @@
 // What a second look at a VM means for a console that was granted before. Pure: finding and grant in, verdict out.
 // What always holds: a live migration and a state in between lose nothing; a console is lost for a reason that can be told.
-import type { PortRange } from '../config/types.js';
 import { toGatewayError } from '../errors.js';
 import type { Grant } from '../tokens/grant.js';
-import { consoleStateOf, isMigrating, placeOf } from './policy.js';
+import { type ConsolePorts, consoleStateOf, isMigrating, presentPlaceOf } from './policy.js';
 import { mayUse } from './rights.js';
 import type { Finding } from './survey.js';
 
 /** Why the console is no longer the user's; undefined: it is, as far as can be told. */
 export function lossOf(finding: Finding, { caller }: Grant): string | undefined {
   if (finding === 'gone') return 'the VM is gone';
-  if (isMigrating(finding)) return undefined;
   const { state, lcmState } = finding;
   if (consoleStateOf(finding) === 'over') return `no console in STATE:${state} LCM_STATE:${lcmState}`;
   // Where it was a rule of the ACL that gave the VM to the user, the bits never did.
@@ -22,13 +20,14 @@ export function lossOf(finding: Finding, { caller }: Grant): string | undefined 
 export function presentOf(
   finding: Finding,
   grant: Grant,
-  consolePorts: readonly PortRange[],
+  ports: ConsolePorts,
 ): { readonly grant: Grant } | { readonly lost: string } {
   const lost = lossOf(finding, grant);
   if (finding === 'gone' || lost !== undefined) return { lost: lost ?? '' };
-  if (isMigrating(finding)) return { grant };
+  // Of several records oned shows the last alone to some questions: then nobody knows whence the VM comes.
+  if (isMigrating(finding) && finding.leaving === undefined) return { grant };
   try {
-    return { grant: { ...grant, target: placeOf(finding, consolePorts) } };
+    return { grant: { ...grant, target: presentPlaceOf(finding, ports) } };
   } catch (error) {
     return { lost: toGatewayError(error).detail };
   }

@@ -3,9 +3,9 @@
 import { type ClipboardMode, narrowClipboard } from '../clipboard.js';
 import type { VncAuth } from '../config/types.js';
 import { GatewayError } from '../errors.js';
-import type { VmFacts } from '../oned/vm.js';
 import type { Grant, VncGrant } from '../tokens/grant.js';
 import { openPassword, type PasswordKey, sealPassword } from '../tokens/password-seal.js';
+import { readable, type VncPassword } from './vnc-password.js';
 
 /** What a session needs to shake hands with a VNC server, and to hold its browser to what it may do. */
 export interface VncAccess {
@@ -30,22 +30,13 @@ export interface VncSettings {
   readonly passwordKey: PasswordKey | undefined;
 }
 
-/** AES in oned (VM_ENCRYPTED_ATTR): whole blocks in base64. A VNC password has 8 bytes that count. */
-const CIPHERTEXT = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
-const BLOCK_BYTES = 16;
-
-/** Whether oned shows the VM's password to administrators only. */
-export function isEncrypted(password: string): boolean {
-  const bytes = Buffer.from(password, 'base64').length;
-  return bytes > 0 && bytes % BLOCK_BYTES === 0 && CIPHERTEXT.test(password);
-}
-
 /**
  * What of the VNC server's security goes into a grant; undefined where the browser has to answer it.
  * @throws GatewayError `no-console`, `bad-parameters` where it cannot be done
  */
 export function vncGrantOf(
-  vm: VmFacts,
+  vmId: number,
+  vncPassword: VncPassword,
   { viewOnly, clipboard }: IssueOptions,
   settings: VncSettings,
 ): VncGrant | undefined {
@@ -55,14 +46,8 @@ export function vncGrantOf(
     const option = viewOnly ? 'view_only' : 'clipboard';
     throw new GatewayError('bad-parameters', { publicText: `${option} takes vnc_auth: proxy` });
   }
-  const { password } = vm.graphics;
-  if (isEncrypted(password)) {
-    throw new GatewayError('no-console', {
-      publicText:
-        'The VNC password is encrypted (VM_ENCRYPTED_ATTR): the service needs service_auth to read it',
-    });
-  }
-  const sealedPassword = password === '' ? '' : sealPassword(passwordKey, password, boundTo(vm.id));
+  const password = readable(vncPassword);
+  const sealedPassword = password === '' ? '' : sealPassword(passwordKey, password, boundTo(vmId));
   return { sealedPassword, viewOnly, clipboard: narrowClipboard(settings.clipboard, clipboard) };
 }
 

@@ -3,11 +3,13 @@
 import { causeOf, GatewayError } from '../errors.js';
 import { type OnedDocument, readDocument } from './document.js';
 import { type SessionString, secretOf } from './session-string.js';
+import { type SystemConfig, systemConfigDocument } from './system-config.js';
 import { type Priority, Turnstile } from './turnstile.js';
 import { type UserFacts, userDocument } from './user.js';
 import { type VmFacts, vmDocument } from './vm.js';
 import { vmPoolDocument } from './vm-pool.js';
 import { callOnce, EscapedString, MAX_REPLY_BYTES, OversizeError } from './xmlrpc-call.js';
+import { zonePoolDocument } from './zone-pool.js';
 
 /** oned's messages are a sentence. */
 const MAX_MESSAGE_LENGTH = 1000;
@@ -86,6 +88,23 @@ export class OnedClient {
   ): Promise<ReadonlyMap<number, VmFacts>> {
     const parameters = [new EscapedString(ids.join(',')), true];
     return this.call(vmPoolDocument(ids), session, parameters, signal, { background: true });
+  }
+
+  /**
+   * `one.system.config(session)`: what oned is set to. Up to 6.8 for the group oneadmin alone (0x0200).
+   * @throws GatewayError as `vmInfo`
+   */
+  systemConfig(session: SessionString, signal: AbortSignal): Promise<SystemConfig> {
+    return this.call(systemConfigDocument, session, [], signal);
+  }
+
+  /**
+   * `one.zonepool.info(session)`, the same for every user and in every zone.
+   * @returns the ids of all zones
+   * @throws GatewayError as `vmInfo`
+   */
+  zonePool(session: SessionString, signal: AbortSignal): Promise<readonly number[]> {
+    return this.call(zonePoolDocument, session, [], signal);
   }
 
   /** One call: its turn, its deadline over turn and answer, and what may go wrong with both. */

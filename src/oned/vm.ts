@@ -18,6 +18,13 @@ export interface Graphics {
   readonly password: string;
 }
 
+/** The place that a VM is on its way from. */
+export interface Leaving {
+  readonly host: string;
+  /** As GRAPHICS/PORT was there. */
+  readonly port: string | undefined;
+}
+
 export interface VmFacts {
   readonly id: number;
   /** The owner. */
@@ -29,6 +36,8 @@ export interface VmFacts {
   readonly lcmState: number;
   /** HOSTNAME of the last history record: where the VM is now, or where it is migrating to. */
   readonly host: string | undefined;
+  /** Where it comes from, while QEMU has not begun to run on `host`; undefined where oned does not say. */
+  readonly leaving?: Leaving | undefined;
   readonly graphics: Graphics;
 }
 
@@ -41,12 +50,16 @@ export const vmShape: Shape = {
     ...textsOf('ID', 'UID', 'GID', 'STATE', 'LCM_STATE'),
     PERMISSIONS: permissionsShape,
     TEMPLATE: {
-      children: { GRAPHICS: { children: textsOf('TYPE', 'LISTEN', 'PORT', 'PASSWD'), guarded: true } },
+      children: {
+        GRAPHICS: { children: textsOf('TYPE', 'LISTEN', 'PORT', 'PREVIOUS_PORT', 'PASSWD'), guarded: true },
+      },
       guarded: true,
     },
     USER_TEMPLATE: { skipped: true, guarded: true },
     HISTORY_RECORDS: {
-      children: { HISTORY: { children: textsOf('HOSTNAME'), most: Number.POSITIVE_INFINITY } },
+      children: {
+        HISTORY: { children: textsOf('HOSTNAME', 'CID', 'RSTIME'), most: Number.POSITIVE_INFINITY },
+      },
     },
   },
 };
@@ -63,6 +76,8 @@ export function parseVm(xml: string): VmFacts {
 
 /** The same of an element that stands in a larger document. @throws GatewayError `oned-nonsense` */
 export function factsOf(vm: XmlElement): VmFacts {
+  const history = child(vm, 'HISTORY_RECORDS')?.children ?? [];
+  const graphics = child(child(vm, 'TEMPLATE'), 'GRAPHICS');
   return {
     id: numberOf(vm, 'ID'),
     uid: numberOf(vm, 'UID'),
@@ -70,9 +85,24 @@ export function factsOf(vm: XmlElement): VmFacts {
     permissions: permissionsOf(vm),
     state: stateNumber(vm, 'STATE'),
     lcmState: stateNumber(vm, 'LCM_STATE'),
-    host: textOf(child(vm, 'HISTORY_RECORDS')?.children.at(-1), 'HOSTNAME'),
-    graphics: graphicsOf(child(child(vm, 'TEMPLATE'), 'GRAPHICS')),
+    host: textOf(history.at(-1), 'HOSTNAME'),
+    leaving: leavingOf(history.at(-2), history.at(-1), graphics),
+    graphics: graphicsOf(graphics),
   };
+}
+
+/** A record begins with the move; its RSTIME is set when QEMU runs there (src/lcm in OpenNebula's sources). */
+function leavingOf(
+  before: XmlElement | undefined,
+  last: XmlElement | undefined,
+  graphics: XmlElement | undefined,
+): Leaving | undefined {
+  const host = textOf(before, 'HOSTNAME');
+  if (host === undefined || textOf(last, 'RSTIME') !== '0') return undefined;
+  // oned gives another port in another cluster alone; else the attribute, if it is there, is the user's own.
+  const moved = textOf(before, 'CID') !== textOf(last, 'CID');
+  const port = textOf(graphics, 'PORT');
+  return { host, port: moved ? (textOf(graphics, 'PREVIOUS_PORT') ?? port) : port };
 }
 
 function graphicsOf(section: XmlElement | undefined): Graphics {

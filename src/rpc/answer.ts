@@ -31,6 +31,7 @@ export interface AnswererParts {
   readonly oned: ManagementParts['oned'];
   readonly identities: ManagementParts['identities'];
   readonly revocation: ManagementParts['revocation'];
+  readonly zone: ManagementParts['zone'];
   readonly audit: Audit;
   readonly logger: Logger;
   /** Addresses that stand for many clients have no limits of their own. */
@@ -67,7 +68,7 @@ export class Answerer {
   private readonly management: Management;
 
   constructor(parts: AnswererParts) {
-    const { oned, identities, revocation, isExempt, settings, stopping } = parts;
+    const { oned, identities, revocation, zone, isExempt, settings, stopping } = parts;
     this.parts = parts;
     this.calls = new CallLimit(isExempt);
     this.guard = new LoginGuard({
@@ -77,7 +78,7 @@ export class Answerer {
       }),
       ...{ isExempt, stopping },
     });
-    this.management = new Management({ oned, identities, revocation });
+    this.management = new Management({ oned, identities, revocation, zone });
   }
 
   /** @returns XML; never throws */

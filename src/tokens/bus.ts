@@ -1,9 +1,12 @@
 // Between the hosts that share a store: which sessions have to end, and whether one is still there.
 // What always holds: messages hold no secret; a lost one is made up for when its session's lease is renewed.
 import type { SessionId } from './record.js';
+import type { Zone } from './zone.js';
 
 /** Tokens, by what is known of them; undefined fits all. */
 export interface Selection {
+  /** Whose VMs and users are meant. */
+  readonly zone?: Zone | undefined;
   readonly fingerprint?: string | undefined;
   readonly vmId?: number | undefined;
   readonly uid?: number | undefined;
@@ -16,7 +19,7 @@ export type BusMessage =
   /** For sessions whose token the store has forgotten, so that nobody else knows of them. */
   | {
       readonly type: 'revoke';
-      readonly selection: Selection;
+      readonly selection: Selection & { readonly zone: Zone };
       /** Those that have begun until then, milliseconds since 1970 of the store's clock. */
       readonly until: number;
     }

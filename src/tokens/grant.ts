@@ -2,6 +2,7 @@
 // the token nor a VNC password in clear is part of a grant, so a grant may rest on disk.
 
 import type { ClipboardMode } from '../clipboard.js';
+import type { Zone } from './zone.js';
 
 /**
  * Of a grant from before ids were written down: it belongs to nobody, so that whoever has the name now gets nothing by
@@ -10,6 +11,8 @@ import type { ClipboardMode } from '../clipboard.js';
 export const UNKNOWN_UID = -1;
 
 export interface Grant {
+  /** Whose VM it is, of several zones; undefined in grants from before. */
+  readonly zone?: Zone | undefined;
   readonly vmId: number;
   /** Where the VM's console listens. */
   readonly target: { readonly host: string; readonly port: number };

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { clipboardModes } from '../clipboard.js';
 import { UNKNOWN_UID } from './grant.js';
 import type { SessionId } from './record.js';
+import { ENDPOINT_ID } from './zone.js';
 
 /** Milliseconds since 1970 that a Date can hold; settings in fractions of a second make fractions here. */
 const time = z.number().min(0).max(8.64e15);
@@ -23,6 +24,11 @@ const callerSchema = z.strictObject({
   uid: z.int(),
   gids: z.array(z.int()),
   byPermission: z.boolean(),
+});
+
+export const zoneSchema = z.strictObject({
+  id: z.int().min(0).optional(),
+  endpoint: z.string().regex(ENDPOINT_ID),
 });
 
 export const vncSchema = z.strictObject({
@@ -56,6 +62,7 @@ const grantSchema = z
     ...grantShape,
     uid: z.int().min(UNKNOWN_UID).optional(),
     egid: z.int().min(0).optional(),
+    zone: zoneSchema.optional(),
     caller: callerSchema.optional(),
     vnc: vncSchema.optional(),
   })

@@ -4,6 +4,7 @@
 import { networkOf } from '../client-address.js';
 import type { Grant } from './grant.js';
 import type { Ending, Lease, SessionId, TokenRecord, Use } from './record.js';
+import { isOfZone, type OwnZone } from './zone.js';
 
 /** How long a session counts as being there without a word from its host. */
 export const LEASE_MS = 60_000;
@@ -35,6 +36,8 @@ export interface Claim {
   readonly client: string;
   /** A session that was asked and did not answer: it does not stand in the way. */
   readonly silent?: SessionId | undefined;
+  /** The service's own: a grant of another is none here. Undefined: it is not looked at. */
+  readonly zone?: OwnZone | undefined;
 }
 
 export type ClaimOutcome =
@@ -46,7 +49,10 @@ export type ClaimOutcome =
       /** Sessions that have to make room, everywhere. */
       readonly replaced: readonly SessionId[];
     }
-  | { readonly kind: 'not-valid'; readonly why: 'unknown' | 'expired' | 'used' | 'ended' | 'other client' }
+  | {
+      readonly kind: 'not-valid';
+      readonly why: 'unknown' | 'other zone' | 'expired' | 'used' | 'ended' | 'other client';
+    }
   /** `holder` may be asked whether it is still there; undefined: it was just taken over. */
   | { readonly kind: 'in-use'; readonly holder: SessionId | undefined };
 
@@ -71,6 +77,9 @@ export function claim(
   const refused = (result: ClaimOutcome) => ({ record, result });
   if (record === undefined) return refused({ kind: 'not-valid', why: 'unknown' });
   const { grant, use } = record;
+  if (request.zone !== undefined && !isOfZone(grant.zone, request.zone)) {
+    return refused({ kind: 'not-valid', why: 'other zone' });
+  }
   const why = deadBecause(record, rules, now);
   if (why !== undefined) return refused({ kind: 'not-valid', why });
   const network = networkOf(request.client);

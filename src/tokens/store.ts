@@ -5,6 +5,7 @@ import type { SessionBus } from './bus.js';
 import type { TokenRecord } from './record.js';
 import type { Changed } from './rules.js';
 import type { Token, TokenHash } from './token.js';
+import type { OwnZone } from './zone.js';
 
 /** What a browser presented. */
 export interface TokenKey {
@@ -46,8 +47,12 @@ export interface TokenStore {
    * @throws GatewayError `store-unavailable`, and then nobody knows whether it was changed
    */
   update<R>(key: TokenKey, change: Change<R>): Promise<R>;
-  /** All records of a VM. @throws GatewayError `store-unavailable` */
-  ofVm(vmId: number): Promise<readonly StoredToken[]>;
+  /**
+   * All records of a VM.
+   * @param zone whose VM it is; undefined: of grants without a zone
+   * @throws GatewayError `store-unavailable`
+   */
+  ofVm(vmId: number, zone?: OwnZone): Promise<readonly StoredToken[]>;
   /** So many records at most, of all VMs; ended ones last, if at all. @throws GatewayError `store-unavailable` */
   list(limit: number): Promise<readonly StoredToken[]>;
   /** Ends background work and waits for what is being written. What is stored stays. */

@@ -3,7 +3,7 @@
 // name at the same time waits for the same answer.
 import { type LookupAddress, lookup } from 'node:dns';
 import { isIP } from 'node:net';
-import { untilAborted } from './until-aborted.js';
+import { untilAborted } from '../until-aborted.js';
 
 const REMEMBER_MS = 10_000;
 const MAX_NAMES = 1_000;

@@ -6,11 +6,11 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type GatewayError, toGatewayError } from '../errors.js';
 import type { Logger } from '../log.js';
+import { untilAborted } from '../until-aborted.js';
 import { knownHostsName } from './known-hosts.js';
 import { connectToSshd, type SshAttempt } from './ssh-attempt.js';
 import type { SshClient } from './ssh-client.js';
 import { refusedChannel, SshConnectionLost, sshFailed } from './ssh-errors.js';
-import { untilAborted } from './until-aborted.js';
 
 export type { SshDial } from './ssh-attempt.js';
 

@@ -21,6 +21,7 @@ import type { RevokeSelection } from '../../src/config/types.ts';
 import { SessionEndings } from '../../src/console/endings.ts';
 import { Gate } from '../../src/console/gate.ts';
 import { Revocation } from '../../src/console/revoke.ts';
+import { ServiceZone } from '../../src/console/service-zone.ts';
 import { SessionRegistry } from '../../src/console/sessions.ts';
 import { ask } from '../../src/control/ask.ts';
 import { runControlCommand } from '../../src/control/client.ts';
@@ -54,9 +55,15 @@ async function startControl(options: Partial<ControlServerOptions> = {}) {
   const endings = new SessionEndings(sessions, store.bus);
   const audited: unknown[] = [];
   const audit = (event: string, fields: object) => audited.push({ event, ...fields });
-  const revocation = new Revocation({ store, sessions, endings, audit, rules: () => rules });
+  const zone = new ServiceZone({
+    facts: { known: { encryptsVncPassword: undefined, zoneId: undefined }, ask: () => Promise.reject() },
+    settings: () => ({ url: 'http://localhost:2633/RPC2', zoneId: undefined }),
+    serviceSession: () => undefined,
+    alone: true,
+  });
+  const revocation = new Revocation({ store, sessions, endings, zone, audit, rules: () => rules });
   const gate = new Gate({
-    ...{ store, sessions, endings, audit, isExempt: () => true },
+    ...{ store, sessions, endings, zone, audit, isExempt: () => true },
     settings: () => ({ ...rules, maxUnknownTokens: 60 }),
     recheck: async (grant) => grant,
     vncAccess: () => undefined,

@@ -151,10 +151,15 @@ describe('a Redis that works', () => {
     const { store: stranger } = await openRedisStore(urlOf(redis), newPrefix());
     const heard = { one: heardBy(one), two: heardBy(two), stranger: heardBy(stranger) };
     const many = Array.from({ length: 1200 }, (_, i) => `s${i}`);
+    const zone = { endpoint: 'endpoint-number1' };
     const messages: BusMessage[] = [
       ending('a', 'b'),
-      { type: 'revoke', selection: { vmId: 7, user: 'alice', fingerprint: 'abcdefabcdef' }, until: 1.5 },
-      { type: 'revoke', selection: {}, until: 0 },
+      {
+        type: 'revoke',
+        selection: { zone, vmId: 7, user: 'alice', fingerprint: 'abcdefabcdef' },
+        until: 1.5,
+      },
+      { type: 'revoke', selection: { zone: { id: 0, ...zone } }, until: 0 },
       { type: 'probe', session: 'a' as SessionId, question: 'q' },
       { type: 'probed', question: 'q', alive: true },
     ];

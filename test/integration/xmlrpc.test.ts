@@ -681,6 +681,7 @@ describe('a peer that takes its time', () => {
       issue: refuse,
       oned: { vmInfo: refuse },
       identities: { present: refuse },
+      zone: { learn: async () => {} },
       revocation: { revokeVm: refuse, sessionsOfVm: refuse },
       audit: () => {},
       logger: pino({ level: 'silent' }),

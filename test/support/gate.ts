@@ -15,6 +15,7 @@ import type { SessionId } from '../../src/tokens/record.ts';
 import { issued, presentLeases } from '../../src/tokens/rules.ts';
 import type { Change, CreateOptions, TokenKey, TokenStore } from '../../src/tokens/store.ts';
 import { hashToken, type Token } from '../../src/tokens/token.ts';
+import type { OwnZone } from '../../src/tokens/zone.ts';
 
 export const START = 1_800_000_000_000;
 export const TTL_MS = 600_000;
@@ -51,8 +52,8 @@ export class CountingStore implements TokenStore {
     });
   }
 
-  ofVm(vmId: number) {
-    return this.counted('ofVm', () => this.store.ofVm(vmId));
+  ofVm(vmId: number, zone?: OwnZone) {
+    return this.counted('ofVm', () => this.store.ofVm(vmId, zone));
   }
 
   list(limit: number) {
@@ -128,6 +129,8 @@ export interface StageOptions {
   rules?: Partial<GateSettings>;
   limits?: Partial<SessionLimits>;
   isExempt?: (client: string) => boolean;
+  /** Whose grants the stage takes; without this it has a store of its own, and so anybody's. */
+  zone?: OwnZone;
   recheck?: (grant: Grant, key: TokenKey) => Promise<Grant>;
 }
 
@@ -181,12 +184,18 @@ export function buildGate(options: StageOptions = {}): Stage {
     knocked.push(id);
     return expectArrival(id);
   };
+  const { endpoint } = { endpoint: 'endpoint-of-gate', ...options.zone };
+  const zone = {
+    own: options.zone ?? { endpoint, alone: true },
+    stamp: options.zone === undefined ? { endpoint } : { id: options.zone.id, endpoint },
+    learnAsService: async () => {},
+  };
   const endings = new SessionEndings(sessions, options.bus ?? noBus);
   const upkeep = new Upkeep({ store, sessions, endings, rules: () => rules, logger });
-  const revocation = new Revocation({ store, sessions, endings, rules: () => rules, audit });
+  const revocation = new Revocation({ store, sessions, endings, zone, rules: () => rules, audit });
   const recheck = options.recheck ?? ((grant) => Promise.resolve(grant));
   const gate = new Gate({
-    ...{ store, sessions, endings, audit, isExempt, recheck },
+    ...{ store, sessions, endings, zone, audit, isExempt, recheck },
     settings: () => rules,
     vncAccess: () => undefined,
   });
@@ -199,7 +208,8 @@ export function buildGate(options: StageOptions = {}): Stage {
     token: (grant = {}) => {
       const issuedAt = store.now();
       const { host, port } = grant.target ?? { host: '127.0.0.1', port: 5900 };
-      const usual = { vmId: 7, uid: 2, user: 'alice', issuedAt, expiresAt: issuedAt + TTL_MS };
+      const times = { issuedAt, expiresAt: issuedAt + TTL_MS };
+      const usual = { zone: zone.stamp, vmId: 7, uid: 2, user: 'alice', ...times };
       return store.create(issued({ ...usual, ...grant, target: { host, port } }), createOptions);
     },
     open: async (token, client = '192.0.2.1', place = defaultPlace) => {

@@ -6,6 +6,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { atEnd } from './lifetime.ts';
+import { configXml, type OnedConfig, zonePoolXml } from './oned-config.ts';
 import { type Vm, vmPoolXml, vmXml } from './vm.ts';
 import { encodeValue, escapeXml } from './xmlrpc.ts';
 
@@ -77,6 +78,8 @@ export interface TestOned {
   removeVm(vmId: number): void;
   /** Who a session is; without this, oneadmin is himself and everybody else a user of the group 1. */
   user(session: string, user: OnedUser): void;
+  /** Sets what oned.conf says: in no federation and nothing of a console encrypted without this. */
+  config(config: OnedConfig): void;
   /** Sets what a whole method answers, whatever it asks for; undefined: as before. */
   answerMethod(method: string, script: Script | undefined): void;
   stop(): Promise<void>;
@@ -99,6 +102,7 @@ export async function startTestOned({ port = 0 } = {}): Promise<TestOned> {
   const methodScripts = new Map<string, Script>();
   const users = new Map<string, OnedUser>();
   const calls: OnedCall[] = [];
+  let config: OnedConfig = {};
   let active = 0;
   let mostActive = 0;
   let endlessBytesSent = 0;
@@ -123,6 +127,8 @@ export async function startTestOned({ port = 0 } = {}): Promise<TestOned> {
     const own = methodScripts.get(call.method);
     if (own !== undefined) return typeof own === 'function' ? own(call) : own;
     if (call.method === 'one.user.info') return { value: userXml(users.get(call.session) ?? userOf(call)) };
+    if (call.method === 'one.system.config') return { value: configXml(config) };
+    if (call.method === 'one.zonepool.info') return { value: zonePoolXml(config) };
     if (call.method === 'one.vmpool.infoset') return poolOf(call);
     const script = scriptOf(call.vmId, call.session);
     return typeof script === 'function' ? script(call) : script;
@@ -174,6 +180,9 @@ export async function startTestOned({ port = 0 } = {}): Promise<TestOned> {
     },
     user: (session, user) => {
       users.set(session, user);
+    },
+    config: (next) => {
+      config = next;
     },
     answerMethod: (method, script) => {
       if (script === undefined) methodScripts.delete(method);

@@ -1,6 +1,15 @@
 // A VM as oned describes it, built from the few facts that a console depends on.
 // Attributes of the template are CDATA, and where the VM is stands in the last history record, as in oned's own.
 
+/** One of HISTORY_RECORDS; what is left out, oned does not say. */
+export interface HistoryRecord {
+  host: string;
+  /** The cluster. */
+  cid?: number;
+  /** When QEMU began to run there, in seconds since 1970; 0: it has not. */
+  rstime?: number;
+}
+
 export interface Vm {
   id: number;
   /** 3 is ACTIVE. */
@@ -10,7 +19,7 @@ export interface Vm {
   /** Members of TEMPLATE/GRAPHICS, in capitals; null: the VM has no graphics. */
   graphics?: Record<string, string | number> | null;
   /** The history of hosts, the present one last. */
-  hosts?: readonly string[];
+  hosts?: readonly (string | HistoryRecord)[];
   /** The owner; 0 is oneadmin. */
   uid?: number;
   /** 0 is oneadmin's group, 1 is users. */
@@ -27,10 +36,16 @@ export function vmXml(vm: Vm): string {
   const { id, state = 3, lcmState = 3, graphics = {}, hosts = ['127.0.0.1'], uid = 0, gid = 0 } = vm;
   const members = { TYPE: 'VNC', LISTEN: '0.0.0.0', PORT: 5900, ...graphics };
   const console = graphics === null ? '' : `<GRAPHICS>${elements(members)}</GRAPHICS>`;
-  const history = hosts.map(
-    (host, seq) =>
-      `<HISTORY><OID>${id}</OID><SEQ>${seq}</SEQ><HOSTNAME>${host}</HOSTNAME><HID>${seq}</HID></HISTORY>`,
-  );
+  const history = hosts.map((one, seq) => {
+    const { host, cid, rstime } = typeof one === 'string' ? { host: one } : one;
+    const told = [['CID', cid] as const, ['RSTIME', rstime] as const].map(([name, value]) =>
+      value === undefined ? '' : `<${name}>${value}</${name}>`,
+    );
+    return (
+      `<HISTORY><OID>${id}</OID><SEQ>${seq}</SEQ><HOSTNAME>${host}</HOSTNAME><HID>${seq}</HID>` +
+      `${told.join('')}</HISTORY>`
+    );
+  });
   return (
     `<VM><ID>${id}</ID><UID>${uid}</UID><GID>${gid}</GID><UNAME>${uid === 0 ? 'oneadmin' : `user${uid}`}</UNAME>` +
     `<NAME>vm-${id}</NAME>${permissionsXml(vm.permissions ?? DEFAULT_PERMISSIONS)}<LAST_POLL>0</LAST_POLL>` +

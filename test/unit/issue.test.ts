@@ -20,6 +20,7 @@ const runningVm: VmFacts = {
   permissions: { owner: { use: true, manage: true }, group: none, other: none },
   graphics: { type: 'VNC', listen: '0.0.0.0', port: '5907', password: 'vnc-secret' },
 };
+const zone = { id: 0, endpoint: 'endpoint-number1' };
 const token = 'abcdefghijklmnopqrstuvwxy' as Token;
 const never = new AbortController().signal;
 
@@ -27,11 +28,20 @@ interface World {
   settings?: Partial<IssueSettings>;
   vm?: Partial<VmFacts>;
   user?: { uid: number; gids: number[] };
+  /** What oned says of VM_ENCRYPTED_ATTR. */
+  encrypts?: boolean;
   fails?: { at: string; code: 'oned-refused' | 'oned-unreachable' | 'too-many-tokens' };
 }
 
-function world({ settings = {}, vm = {}, user = { uid: 2, gids: [100] }, fails }: World = {}) {
+function world({
+  settings = {},
+  vm = {},
+  user = { uid: 2, gids: [100] },
+  encrypts = false,
+  fails,
+}: World = {}) {
   const steps: string[] = [];
+  const zoneAskedBy: string[] = [];
   const stored: { record: TokenRecord; options: CreateOptions }[] = [];
   const step = (name: string) => {
     steps.push(name);
@@ -47,6 +57,7 @@ function world({ settings = {}, vm = {}, user = { uid: 2, gids: [100] }, fails }
         step(`vm.info decrypted by ${session}`);
         return { ...runningVm, ...vm, graphics: { ...runningVm.graphics, password: 'in clear' } };
       },
+      userInfo: () => Promise.reject(new GatewayError('oned-refused')),
     },
     identities: new Identities({
       oned: {
@@ -57,6 +68,16 @@ function world({ settings = {}, vm = {}, user = { uid: 2, gids: [100] }, fails }
       },
       serverUsers: () => new Set(),
     }),
+    facts: {
+      ask: async () => {
+        step('settings');
+        return { encryptsVncPassword: encrypts, zoneId: 0 };
+      },
+    },
+    zone: {
+      stamp: zone,
+      learn: async (session) => void zoneAskedBy.push(session),
+    },
     store: {
       now: () => 1_000_000,
       create: async (record, options) => {
@@ -66,14 +87,14 @@ function world({ settings = {}, vm = {}, user = { uid: 2, gids: [100] }, fails }
       },
     },
     settings: () => ({
-      ...{ ttlMs: 600_000, consolePorts: [{ first: 5900, last: 65535 }], maxTokensPerVm: 256 },
-      ...{ serviceSession: undefined, bindClient: false },
+      ...{ ttlMs: 600_000, maxTokensPerVm: 256, serviceSession: undefined, bindClient: false },
+      consolePorts: { allowed: [{ first: 5900, last: 65535 }], missing: undefined },
       vnc: { auth: 'pass', clipboard: 'both', viewOnlyWithoutManage: false, passwordKey: undefined },
       ...settings,
     }),
   });
   return {
-    ...{ steps, stored },
+    ...{ steps, stored, zoneAskedBy },
     issue: (session = 'alice:secret', asked: Partial<IssueOptions> = {}) =>
       issue(session as SessionString, 7, { viewOnly: false, clipboard: 'both', ...asked }, never),
   };
@@ -84,14 +105,23 @@ it('asks oned for the VM as the caller, then stores, then answers', async () => 
   const { token: issuedToken, grant, graphics } = await issue();
   expect(steps).toEqual(['vm.info', 'user.info', 'create']);
   expect(issuedToken).toBe(token);
-  expect(graphics).toBe(runningVm.graphics);
+  expect(graphics).toEqual(runningVm.graphics);
   expect(grant).toEqual({
-    ...{ vmId: 7, target: { host: 'node1', port: 5907 }, uid: 2, user: 'alice', caller: undefined },
+    ...{ zone, vmId: 7, target: { host: 'node1', port: 5907 }, uid: 2, user: 'alice', caller: undefined },
     ...{ issuedAt: 1_000_000, expiresAt: 1_600_000 },
   });
   expect(stored).toEqual([
     { record: { grant, keepUntil: 1_600_000 }, options: { maxOfVm: 256, forWebsockify: true } },
   ]);
+});
+
+it('has the zone asked for by the caller, once he was let in', async () => {
+  const asked = world();
+  await asked.issue();
+  expect(asked.zoneAskedBy).toEqual(['alice:secret']);
+  const refused = world({ fails: { at: 'vm.info', code: 'oned-refused' } });
+  await expect(refused.issue()).rejects.toThrow();
+  expect(refused.zoneAskedBy).toEqual([]);
 });
 
 it('writes down neither the session nor the password', async () => {
@@ -137,7 +167,7 @@ it.each([
       user,
     });
     expect((await issue()).grant.caller).toEqual({ ...user, byPermission });
-    expect(steps).toEqual(['vm.info', 'user.info', 'create']);
+    expect(steps).toEqual(['vm.info', 'settings', 'user.info', 'create']);
   },
 );
 
@@ -148,13 +178,13 @@ it.each<[string, World, string, string[]]>([
     'oned does not say who the caller is',
     { fails: { at: 'user.info', code: 'oned-unreachable' } },
     'oned-unreachable',
-    ['vm.info', 'user.info'],
+    ['vm.info', 'settings', 'user.info'],
   ],
   [
     'the store has enough of them',
     { fails: { at: 'create', code: 'too-many-tokens' } },
     'too-many-tokens',
-    ['vm.info', 'user.info', 'create'],
+    ['vm.info', 'settings', 'user.info', 'create'],
   ],
 ])('ends where %s', async (_what, parts, code, steps) => {
   const asked = world({ settings: { serviceSession: 'service:its-own' as SessionString }, ...parts });
@@ -221,13 +251,17 @@ describe('where the service answers the VNC server', () => {
 
   it('an encrypted password is asked for by the service itself, after the caller was let in', async () => {
     const serviceSession = 'service:its-own' as SessionString;
-    const { issue, steps } = world({ settings: { vnc, serviceSession }, vm: { graphics: encrypted } });
+    const { issue, steps } = world({
+      settings: { vnc, serviceSession },
+      vm: { graphics: encrypted },
+      encrypts: true,
+    });
     expect(vncAccessOf((await issue()).grant, passwordKey)?.password).toBe('in clear');
-    expect(steps.slice(0, 2)).toEqual(['vm.info', 'vm.info decrypted by service:its-own']);
+    expect(steps.slice(0, 3)).toEqual(['vm.info', 'settings', 'vm.info decrypted by service:its-own']);
   });
 
   it('an encrypted password is refused where nobody can read it', async () => {
-    const asked = world({ settings: { vnc }, vm: { graphics: encrypted } });
+    const asked = world({ settings: { vnc }, vm: { graphics: encrypted }, encrypts: true });
     await expect(asked.issue()).rejects.toMatchObject({
       code: 'no-console',
       publicText: expect.stringContaining('service_auth'),

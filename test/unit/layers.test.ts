@@ -20,6 +20,7 @@ const leaves = [
   'printable',
   'remembered',
   'secret-file',
+  'until-aborted',
 ];
 const http = ['client-address', 'http-limits', 'http-refusal', 'listen', 'origin'];
 

@@ -34,6 +34,7 @@ async function whoseOf({ vm = vmWith(), uid, gids, egid, session = 'alice:secret
   const asked: { vmId: number; whose: Whose; by?: string }[] = [];
   const steps: string[] = [];
   const management = new Management({
+    zone: { learn: async () => {} },
     oned: {
       vmInfo: async (...args) => {
         steps.push(`vm.info ${args[0]} ${args[1]}`);
@@ -113,6 +114,7 @@ it.each(['vmInfo', 'userInfo'] as const)('nothing happens where oned refuses %s'
   const refusal = () => Promise.reject(new GatewayError('oned-refused', { oneCode: 0x0200 }));
   const reached = () => Promise.reject(new Error('it went on'));
   const management = new Management({
+    zone: { learn: async () => {} },
     oned: {
       vmInfo: refusing === 'vmInfo' ? refusal : async () => vmWith(),
     },

@@ -1,11 +1,18 @@
 // Which VMs have a console. What always holds: the list of states is OpenNebula's own, and nothing that a user writes
 // into GRAPHICS leads anywhere but to a port that the operator allows.
 import { describe, expect, it } from 'vitest';
-import { consoleStateOf, isMigrating, placeOf, targetOf } from '../../src/console/policy.ts';
+import {
+  type ConsolePorts,
+  consoleStateOf,
+  isMigrating,
+  placeOf,
+  presentPlaceOf,
+  targetOf,
+} from '../../src/console/policy.ts';
 import { GatewayError } from '../../src/errors.ts';
 import type { VmFacts } from '../../src/oned/vm.ts';
 
-const defaultPorts = [{ first: 5900, last: 65535 }];
+const defaultPorts: ConsolePorts = { allowed: [{ first: 5900, last: 65535 }], missing: undefined };
 
 const all = { use: true, manage: true };
 const none = { use: false, manage: false };
@@ -79,7 +86,6 @@ describe('the type', () => {
 
 describe('the port', () => {
   it.each([
-    [undefined, 5900],
     ['5900', 5900],
     ['65535', 65535],
     ['05907', 5907],
@@ -117,21 +123,49 @@ describe('the port', () => {
     ['5906', false],
     ['7000', true],
     ['7001', false],
-    [undefined, false],
   ])('%s is judged by every range of console_ports: %s', (port, allowed) => {
-    const ports = [
-      { first: 5901, last: 5905 },
-      { first: 7000, last: 7000 },
-    ];
+    const ports = {
+      allowed: [
+        { first: 5901, last: 5905 },
+        { first: 7000, last: 7000 },
+      ],
+      missing: undefined,
+    };
     if (allowed) expect(targetOf(vm({}, { port }), ports).port).toBe(Number(port));
     else
-      expect(refusalOf(vm({}, { port }), ports)[0]).toBe(
-        `Graphics port '${port ?? 5900}' is not in console_ports`,
-      );
+      expect(refusalOf(vm({}, { port }), ports)[0]).toBe(`Graphics port '${port}' is not in console_ports`);
   });
 
   it('leads nowhere where no port is allowed', () => {
-    expect(refusalOf(vm(), [])[1]).toBe(0x0400);
+    expect(refusalOf(vm(), { allowed: [], missing: undefined })[1]).toBe(0x0400);
+  });
+
+  it('is missing: no console, for any port may be somebody else’s', () => {
+    expect(refusalOf(vm({}, { port: undefined }))).toEqual([
+      'The VM has no GRAPHICS/PORT (see default_console_port)',
+      0x0400,
+    ]);
+  });
+
+  it.each<[string | undefined, number | undefined]>([
+    [undefined, 5901],
+    ['5907', 5907],
+    ['0', undefined],
+    ['-1', undefined],
+    [' ', undefined],
+    ['22', undefined],
+    ['auto', undefined],
+  ])('with default_console_port, %j leads to %s', (port, target) => {
+    const ports = { ...defaultPorts, missing: 5901 };
+    if (target !== undefined) expect(targetOf(vm({}, { port }), ports).port).toBe(target);
+    else expect(refusalOf(vm({}, { port }), ports)[1]).toBe(0x0400);
+  });
+
+  it('that is the default has to be allowed as well', () => {
+    expect(refusalOf(vm({}, { port: undefined }), { ...defaultPorts, missing: 22 })).toEqual([
+      "Graphics port '22' is not in console_ports",
+      0x0400,
+    ]);
   });
 });
 
@@ -269,5 +303,31 @@ describe('a console that was granted', () => {
   it('has its place whatever the state is, by the same rules', () => {
     expect(placeOf(vm({ lcmState: 2 }), defaultPorts)).toEqual({ host: 'node1', port: 5907 });
     expect(() => placeOf(vm({ lcmState: 2 }, { port: '22' }), defaultPorts)).toThrow(GatewayError);
+  });
+
+  it.each<[string, Partial<VmFacts>, string, number]>([
+    ['live', { lcmState: 4 }, 'node0', 5950],
+    ['cold or live, in its first moment', { lcmState: 3 }, 'node0', 5950],
+    ['cold, while it is saved', { lcmState: 7 }, 'node1', 5907],
+    ['cold, while its disks move, when its old port may be somebody else’s', { lcmState: 8 }, 'node1', 5907],
+    ['cold, while it boots', { lcmState: 35 }, 'node1', 5907],
+    ['powered off', { state: 8, lcmState: 0 }, 'node1', 5907],
+  ])('runs, in a migration that is not over, %s: at %s', (_how, states, host, port) => {
+    const leaving = { host: 'node0', port: '5950' };
+    expect(presentPlaceOf(vm({ ...states, leaving }), defaultPorts)).toEqual({ host, port });
+    expect(placeOf(vm({ ...states, leaving }), defaultPorts)).toEqual({ host: 'node1', port: 5907 });
+  });
+
+  it('runs where it is where it comes from nowhere', () => {
+    expect(presentPlaceOf(vm({ lcmState: 4 }), defaultPorts)).toEqual({ host: 'node1', port: 5907 });
+  });
+
+  it.each([
+    ['node 0', '5950'],
+    ['node0', '22'],
+    ['node0', undefined],
+  ])('comes from a place that is judged by the same rules: %s, %s', (host, port) => {
+    const migrating = vm({ lcmState: 4, leaving: { host, port } });
+    expect(() => presentPlaceOf(migrating, defaultPorts)).toThrow(GatewayError);
   });
 });

@@ -15,6 +15,7 @@ import { claim, issued, type TokenRules } from '../../src/tokens/rules.ts';
 import { hashToken, type TokenHash } from '../../src/tokens/token.ts';
 import { atEnd } from '../support/lifetime.ts';
 import { startTestOned, type TestOned } from '../support/oned.ts';
+import type { Vm } from '../support/vm.ts';
 import { waitFor } from '../support/wait.ts';
 
 const service = 'console:service' as SessionString;
@@ -32,7 +33,7 @@ interface Ended {
 function setUp(oned: TestOned, changed: Partial<RecheckSettings> = {}, timeoutMs = 20_000) {
   const settings = {
     ...{ serviceSession: service as SessionString | undefined, intervalMs: 60_000, rules },
-    consolePorts: [{ first: 5900, last: 65535 }],
+    consolePorts: { allowed: [{ first: 5900, last: 65535 }], missing: undefined },
     ...changed,
   };
   const limits = () => ({ perVm: 1e6, perUser: 1e6, perAddress: 1e6, perHost: 1e6 });
@@ -95,6 +96,9 @@ beforeEach(async () => {
 });
 
 const asked = () => oned.calls.map(({ method, vmId, ids }) => [method, vmId || ids.length]);
+/** Records of a migration that is over. */
+const from = { host: 'node1', cid: 0, rstime: 1_795_295_589 };
+const to = { host: 'node2', cid: 0, rstime: 1_795_295_600 };
 const states = (state: number, lcmState = 0) => ({ state, lcmState });
 
 describe('at connect', () => {
@@ -127,7 +131,6 @@ describe('at connect', () => {
     ['is shutting down', { lcmState: 12 }, 'node1'],
     // HOSTNAME is where it goes to; QEMU is still where it came from.
     ['is in a live migration', { lcmState: 4, hosts: ['node1', 'node2'] }, 'node1'],
-    ['is in a live migration, and not his', { lcmState: 4, uid: 9, gid: 9, hosts: ['node9'] }, 'node1'],
     ['is in a live migration, to a port not allowed', { lcmState: 4, graphics: { PORT: 22 } }, 'node1'],
   ])('a VM that %s ends nothing', async (_what, changes, host) => {
     const { recheck, issue, endingOf } = setUp(oned);
@@ -135,6 +138,32 @@ describe('at connect', () => {
     oned.changeVm(1, changes);
     expect((await recheck.atConnect(grant, { hash })).target).toEqual({ host, port: 5901 });
     expect(await endingOf(hash)).toBe('alive');
+  });
+
+  it.each<[string, Partial<Vm>, string, number]>([
+    ['has not begun to be moved', { lcmState: 3, hosts: [from, { ...to, rstime: 0 }] }, 'node1', 5901],
+    ['is being moved', { lcmState: 4, hosts: [from, { ...to, rstime: 0 }] }, 'node1', 5901],
+    [
+      'is being moved to another cluster',
+      { lcmState: 4, hosts: [from, { ...to, cid: 1, rstime: 0 }] },
+      'node1',
+      5950,
+    ],
+    ['is being saved', { lcmState: 7, hosts: [from, { ...to, rstime: 0 }] }, 'node2', 5901],
+    ['is there', { lcmState: 3, hosts: [from, to] }, 'node2', 5901],
+    [
+      'is there, after a move that failed',
+      { lcmState: 3, hosts: [from, { ...to, rstime: 0 }, from] },
+      'node1',
+      5901,
+    ],
+  ])('a console goes to where QEMU runs: a VM that %s', async (_what, changes, host, port) => {
+    const { recheck, issue } = setUp(oned);
+    const { grant, hash } = await issue(1, alice);
+    oned.changeVm(1, { graphics: { PORT: 5901, PREVIOUS_PORT: 5950 }, ...changes });
+    // Wherever it was when the token was issued.
+    const elsewhere = { ...grant, target: { host: 'node9', port: 5999 } };
+    expect((await recheck.atConnect(elsewhere, { hash })).target).toEqual({ host, port });
   });
 
   it.each([
@@ -149,6 +178,7 @@ describe('at connect', () => {
     ['has a host of odd characters', { hosts: ['a b'] }, /characters that are not accepted/],
     ['has another owner', { uid: 3 }, /no USE/],
     ['gives its owner nothing', { permissions: '-m-------' }, /no USE/],
+    ['is in a live migration, and not his', { lcmState: 4, uid: 9, gid: 9 }, /no USE/],
   ])('a VM that %s is refused, and the token is dead', async (_what, changes, why) => {
     const { recheck, issue, endingOf, lines } = setUp(oned);
     const { grant, hash } = await issue(1, alice);
@@ -257,7 +287,11 @@ describe('a look at all VMs with live sessions', () => {
   it.each([
     ['runs', {}],
     ['is in a state in between', { lcmState: 8 }],
-    ['is in a live migration', { lcmState: 4, uid: 9, permissions: '---------' }],
+    ['is in a live migration', { lcmState: 4, hosts: ['node1', 'node2'] }],
+    [
+      'is in a migration, as far as its last record tells',
+      { lcmState: 3, hosts: [{ host: 'node2', rstime: 0 }] },
+    ],
     ['has moved', { hosts: ['node1', 'node2'], graphics: { PORT: 5999 } }],
     ['shuts down', { lcmState: 18 }],
     ['will have another console after its next start', { graphics: { TYPE: 'SPICE' } }],
@@ -278,6 +312,7 @@ describe('a look at all VMs with live sessions', () => {
     ['is done', states(6)],
     ['is deleted', states(3, 23)],
     ['is no longer the user’s', { uid: 3, gid: 3 }],
+    ['is no longer the user’s, in a live migration', { uid: 3, gid: 3, lcmState: 4 }],
   ])('ends the sessions of a VM that %s, here and elsewhere, and the token', async (_what, changes) => {
     const { recheck, issue, join, open, ended, endingOf, published } = setUp(oned);
     oned.answer(2, { vm: { id: 2, uid: 2, gid: 1 } });

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { GatewayError } from '../../src/errors.ts';
 import { parseVm } from '../../src/oned/vm.ts';
 import { readGolden } from '../support/oned.ts';
-import { vmXml } from '../support/vm.ts';
+import { type Vm, vmXml } from '../support/vm.ts';
 
 /** The VM inside a recorded reply. */
 function recordedVm(name: string): string {
@@ -182,5 +182,43 @@ describe('nonsense', () => {
     }
     expect(thrown).toBeInstanceOf(GatewayError);
     expect(thrown).toMatchObject({ code: 'oned-nonsense', oneCode: 0x2000 });
+  });
+});
+
+describe('the place that a VM is on its way from', () => {
+  const from = { host: 'node1', cid: 0, rstime: 1_795_295_589 };
+  const graphics = { PORT: 5907, PREVIOUS_PORT: 5950 };
+
+  it.each<[string, NonNullable<Vm['hosts']>, ReturnType<typeof parseVm>['leaving']]>([
+    [
+      'is there while QEMU has not begun to run',
+      [from, { host: 'node2', cid: 0, rstime: 0 }],
+      { host: 'node1', port: '5907' },
+    ],
+    [
+      'has another port in another cluster',
+      [from, { host: 'node2', cid: 1, rstime: 0 }],
+      { host: 'node1', port: '5950' },
+    ],
+    [
+      'is the last one but one',
+      [{ ...from, host: 'node0' }, from, { host: 'node2', cid: 0, rstime: 0 }],
+      { host: 'node1', port: '5907' },
+    ],
+    ['is over when QEMU runs', [from, { host: 'node2', cid: 1, rstime: 1_795_295_600 }], undefined],
+    ['is not told without RSTIME', [from, { host: 'node2', cid: 0 }], undefined],
+    ['is not told by the last record alone', [{ host: 'node2', cid: 0, rstime: 0 }], undefined],
+    ['is not told where the VM never was anywhere', [], undefined],
+  ])('%s', (_what, hosts, leaving) => {
+    expect(parseVm(vmXml({ id: 1, hosts, graphics })).leaving).toEqual(leaving);
+  });
+
+  it('keeps its port in another cluster where oned gave none', () => {
+    const hosts = [from, { host: 'node2', cid: 1, rstime: 0 }];
+    expect(parseVm(vmXml({ id: 1, hosts, graphics: { PORT: 5907 } })).leaving?.port).toBe('5907');
+  });
+
+  it('is none in a recorded VM whose migration is over', () => {
+    expect(parseVm(recordedVm('vm.info.15-migrated-live-vnc.oneadmin')).leaving).toBeUndefined();
   });
 });

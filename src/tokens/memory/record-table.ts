@@ -2,9 +2,11 @@
 // What always holds: the indexes agree with the records; ended tokens are kept apart, so that they neither fill up the
 // place of living ones nor stand in front of them, and the oldest of them go first when there are too many.
 
+import type { Grant } from '../grant.js';
 import type { TokenRecord } from '../record.js';
 import type { StoredToken } from '../store.js';
 import type { TokenHash } from '../token.js';
+import { isListedIn, type OwnZone, vmNameOf } from '../zone.js';
 import { ExpiryOrder } from './expiry-order.js';
 
 /** Of living tokens, about 100 MB of memory; at the default token_ttl that is 300 tokens issued a second. */
@@ -65,15 +67,23 @@ export class RecordTable {
     return removed;
   }
 
-  /** Tokens of a VM that have neither ended nor expired; no more than the limit are counted, as long as that is enough. */
-  countOfVm(vmId: number, now: number, limit: number): number {
-    const count = this.live.countOfVm(vmId);
+  /**
+   * Tokens of a VM that have neither ended nor expired; no more than the limit are counted, as long as that is enough.
+   * A token of another zone's VM that has the same id is none of them.
+   */
+  countOfVm(vm: Pick<Grant, 'zone' | 'vmId'>, now: number, limit: number): number {
+    const count = this.live.countOfVm(vm.vmId);
     if (count < limit) return count;
-    return this.live.ofVm(vmId).filter(({ record }) => record.keepUntil > now).length;
+    const name = vmNameOf(vm);
+    return this.live
+      .ofVm(vm.vmId)
+      .filter(({ record }) => record.keepUntil > now && vmNameOf(record.grant) === name).length;
   }
 
-  ofVm(vmId: number, now: number): readonly StoredToken[] {
-    return [...this.live.ofVm(vmId), ...this.ended.ofVm(vmId)].filter(({ record }) => record.keepUntil > now);
+  ofVm(vmId: number, now: number, zone?: OwnZone): readonly StoredToken[] {
+    return [...this.live.ofVm(vmId), ...this.ended.ofVm(vmId)].filter(
+      ({ record }) => record.keepUntil > now && isListedIn(record.grant.zone, zone),
+    );
   }
 
   /** The living first. */

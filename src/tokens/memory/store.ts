@@ -4,9 +4,11 @@
 // as none from its millisecond on; no call does work per stored token.
 import { GatewayError } from '../../errors.js';
 import { noBus } from '../bus.js';
+import type { Grant } from '../grant.js';
 import type { TokenRecord } from '../record.js';
 import type { Change, CreateOptions, StoredToken, TokenKey, TokenStore } from '../store.js';
 import { hashToken, newToken, type Token, type TokenHash } from '../token.js';
+import { type OwnZone, vmNameOf } from '../zone.js';
 import { MAX_TOKENS, RecordTable, SWEEP_BATCH, SWEEP_INTERVAL_MS } from './record-table.js';
 
 /** Is told what happens to tokens. */
@@ -34,7 +36,7 @@ export class MemoryTokenStore implements TokenStore {
   private readonly maxTokens: number;
   private readonly table: RecordTable;
   /** Tokens that are being created, with their VM: they count already, but cannot be found yet. */
-  private readonly creations = new Map<Promise<void>, number>();
+  private readonly creations = new Map<Promise<void>, string>();
   private timer: NodeJS.Timeout | undefined;
 
   constructor({ now, journal, maxTokens = MAX_TOKENS }: MemoryTokenStoreOptions) {
@@ -50,13 +52,13 @@ export class MemoryTokenStore implements TokenStore {
   }
 
   async create(record: TokenRecord, { maxOfVm, forWebsockify }: CreateOptions): Promise<Token> {
-    const { vmId } = record.grant;
-    this.checkLimits(vmId, maxOfVm);
+    const { grant } = record;
+    this.checkLimits(grant, maxOfVm);
     const token = newToken();
     const hash = hashToken(token);
     const creation = this.journal?.create(token, hash, record, forWebsockify);
     if (creation !== undefined) {
-      this.creations.set(creation, vmId);
+      this.creations.set(creation, vmNameOf(grant));
       try {
         await creation;
       } finally {
@@ -84,8 +86,8 @@ export class MemoryTokenStore implements TokenStore {
     return result;
   }
 
-  async ofVm(vmId: number): Promise<readonly StoredToken[]> {
-    return this.table.ofVm(vmId, this.now());
+  async ofVm(vmId: number, zone?: OwnZone): Promise<readonly StoredToken[]> {
+    return this.table.ofVm(vmId, this.now(), zone);
   }
 
   async list(limit: number): Promise<readonly StoredToken[]> {
@@ -109,13 +111,14 @@ export class MemoryTokenStore implements TokenStore {
   }
 
   /** @throws GatewayError `over-limit`, `too-many-tokens` */
-  private checkLimits(vmId: number, maxOfVm: number): void {
+  private checkLimits(grant: Grant, maxOfVm: number): void {
     if (this.isFull()) this.sweep();
     if (this.isFull()) {
       throw new GatewayError('over-limit', { detail: `more than ${this.maxTokens} live tokens` });
     }
-    const creating = [...this.creations.values()].filter((one) => one === vmId).length;
-    if (this.table.countOfVm(vmId, this.now(), maxOfVm - creating) + creating >= maxOfVm) {
+    const name = vmNameOf(grant);
+    const creating = [...this.creations.values()].filter((one) => one === name).length;
+    if (this.table.countOfVm(grant, this.now(), maxOfVm - creating) + creating >= maxOfVm) {
       throw new GatewayError('too-many-tokens', { detail: `max_tokens_per_vm (${maxOfVm}) is reached` });
     }
   }

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import type { Logger } from '../../log.js';
 import type { BusMessage, SessionBus } from '../bus.js';
 import type { SessionId } from '../record.js';
+import { zoneSchema } from '../record-schema.js';
 import { RedisBackoff } from './backoff.js';
 import type { RedisCalls } from './calls.js';
 import { type RedisAccess, RedisConnection } from './connection.js';
@@ -35,6 +36,7 @@ const envelope = z.discriminatedUnion('type', [
   z.strictObject({
     ...{ from, type: z.literal('revoke'), until: z.number() },
     selection: z.strictObject({
+      zone: zoneSchema,
       fingerprint: z.string().max(64).optional(),
       vmId: z.number().int().optional(),
       uid: z.number().int().optional(),

@@ -5,7 +5,7 @@ import type { TokenHash } from '../token.js';
 const HASH = /^[0-9a-f]{64}$/;
 
 /** Whose index is tried at the start. */
-export const NO_VM = -1;
+export const NO_VM = '-1';
 
 export class RedisKeys {
   /** The channel. */
@@ -24,9 +24,12 @@ export class RedisKeys {
     return `${this.prefix}token:${hash}`;
   }
 
-  /** The hashes of a VM's tokens, by the time until when each is kept; ended ones apart, for they do not count. */
-  index(vmId: number, kind: 'live' | 'ended'): string {
-    return `${this.prefix}${kind === 'live' ? 'vm' : 'ended'}:${vmId}`;
+  /**
+   * The hashes of a VM's tokens, by the time until when each is kept; ended ones apart, for they do not count.
+   * @param vm by its name
+   */
+  index(vm: string, kind: 'live' | 'ended'): string {
+    return `${this.prefix}${kind === 'live' ? 'vm' : 'ended'}:${vm}`;
   }
 
   /** @returns undefined where it is no record's key */

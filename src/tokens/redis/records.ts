@@ -2,6 +2,7 @@
 // What always holds: what is no record of ours counts as none and is left alone; every answer sets the clock.
 import type { TokenRecord } from '../record.js';
 import { fingerprint, type TokenHash } from '../token.js';
+import { vmNameOf } from '../zone.js';
 import type { RedisCalls } from './calls.js';
 import type { RedisClock } from './clock.js';
 import { RedisRefusal } from './connection.js';
@@ -109,7 +110,7 @@ export class RedisRecords {
   }
 
   indexKey({ grant, ended }: TokenRecord): string {
-    return this.parts.keys.index(grant.vmId, ended === undefined ? 'live' : 'ended');
+    return this.parts.keys.index(vmNameOf(grant), ended === undefined ? 'live' : 'ended');
   }
 
   /** As it is kept under that token. */

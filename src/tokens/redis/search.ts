@@ -3,6 +3,7 @@
 
 import type { StoredToken } from '../store.js';
 import type { TokenHash } from '../token.js';
+import { isListedIn, type OwnZone, vmNameOf } from '../zone.js';
 import type { RedisCalls } from './calls.js';
 import { asHash, NO_VM, type RedisKeys } from './keys.js';
 import type { RedisRecords } from './records.js';
@@ -13,6 +14,8 @@ import type { RedisServer } from './url.js';
 const STEP = 500;
 /** Of one look at all keys: ten million, for the database may be shared with others. */
 const MAX_STEPS = 20_000;
+/** Records among which those of a VM are looked for where its index is not known. */
+const MAX_LISTED = 400_000;
 /** Records that are asked for at a time. */
 const READ_AT_A_TIME = 100;
 
@@ -30,12 +33,17 @@ export class RedisSearch {
   }
 
   /** An entry of the index without a record is left there: it may be one that is just being created. */
-  async ofVm(vmId: number): Promise<StoredToken[]> {
+  async ofVm(vmId: number, zone?: OwnZone): Promise<StoredToken[]> {
+    const isMeant = ({ record: { grant } }: StoredToken) =>
+      grant.vmId === vmId && isListedIn(grant.zone, zone);
+    // By which id other hosts call our zone nobody knows: then all have to be looked at.
+    if (zone !== undefined && zone.id === undefined) return (await this.list(MAX_LISTED)).filter(isMeant);
     const { keys } = this.parts;
-    const indexes = [keys.index(vmId, 'live'), keys.index(vmId, 'ended')];
+    const zones = zone === undefined ? [undefined] : [{ ...zone, id: undefined }, zone];
+    const names = zones.map((one) => vmNameOf({ zone: one, vmId }));
+    const indexes = names.flatMap((name) => [keys.index(name, 'live'), keys.index(name, 'ended')]);
     const hashes = new Set((await Promise.all(indexes.map((key) => this.inIndex(key)))).flat());
-    const stored = await this.read([...hashes]);
-    return stored.filter(({ record }) => record.grant.vmId === vmId);
+    return (await this.read([...hashes])).filter(isMeant);
   }
 
   /** Living tokens first. */

@@ -10,6 +10,7 @@ import type { SessionBus } from '../bus.js';
 import type { TokenRecord } from '../record.js';
 import type { Change, CreateOptions, StoredToken, TokenKey, TokenStore } from '../store.js';
 import { hashToken, newToken, type Token, type TokenHash } from '../token.js';
+import type { OwnZone } from '../zone.js';
 import { accessTo, topologyOf } from './access.js';
 import { RedisBus } from './bus.js';
 import { notKept, RedisCalls, takesNothingNew, unavailable } from './calls.js';
@@ -112,8 +113,8 @@ export class RedisTokenStore implements TokenStore {
     return this.track(this.inLine(hash, (end) => this.compareAndSet(hash, change, end)));
   }
 
-  ofVm(vmId: number): Promise<readonly StoredToken[]> {
-    return this.track(this.search.ofVm(vmId));
+  ofVm(vmId: number, zone?: OwnZone): Promise<readonly StoredToken[]> {
+    return this.track(this.search.ofVm(vmId, zone));
   }
 
   list(limit: number): Promise<readonly StoredToken[]> {

@@ -6,7 +6,7 @@ import { CompactEncrypt, compactDecrypt, errors } from 'jose';
 import { z } from 'zod';
 import { GatewayError } from '../../errors.js';
 import { type Grant, UNKNOWN_UID } from '../grant.js';
-import { vncSchema } from '../record-schema.js';
+import { vncSchema, zoneSchema } from '../record-schema.js';
 import { isSealedForm, type Token } from '../token.js';
 import { KEY_ID, type SealKeys } from './keys.js';
 
@@ -22,6 +22,7 @@ const claims = z
     host: z.string().regex(/^[A-Za-z0-9._:-]{1,255}$/),
     port: z.number().int().min(1).max(65_535),
     vm: z.number().int().nonnegative(),
+    zone: zoneSchema.optional(),
     uid: z.number().int().nonnegative().optional(),
     user: z.string().max(256),
     egid: z.number().int().nonnegative().optional(),
@@ -42,9 +43,10 @@ const claims = z
 
 /** @throws GatewayError `store-failed` where the grant does not fit into a token */
 export async function seal(grant: Grant, { sealing }: SealKeys): Promise<Token> {
-  const { target, vmId, uid, user, egid, caller, vnc, issuedAt, expiresAt } = grant;
+  const { target, vmId, zone, uid, user, egid, caller, vnc, issuedAt, expiresAt } = grant;
   const said: z.input<typeof claims> = {
     ...{ host: target.host, port: target.port, vm: vmId, user },
+    ...(zone === undefined ? {} : { zone }),
     ...(uid === UNKNOWN_UID ? {} : { uid }),
     ...(egid === undefined ? {} : { egid }),
     ...(caller === undefined ? {} : { caller: { ...caller, gids: [...caller.gids] } }),
@@ -90,9 +92,10 @@ function isCanonical(part: string): boolean {
 function grantOf(plaintext: Uint8Array): Grant | undefined {
   const parsed = claims.safeParse(parseJson(plaintext));
   if (!parsed.success) return undefined;
-  const { host, port, vm, uid, user, egid, caller, vnc, issued, expires } = parsed.data;
+  const { host, port, vm, zone, uid, user, egid, caller, vnc, issued, expires } = parsed.data;
   return {
     ...{ vmId: vm, target: { host, port }, uid: uid ?? caller?.uid ?? UNKNOWN_UID, user },
+    ...(zone === undefined ? {} : { zone }),
     ...(egid === undefined ? {} : { egid }),
     ...(caller === undefined ? {} : { caller }),
     ...(vnc === undefined ? {} : { vnc }),

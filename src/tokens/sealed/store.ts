@@ -10,6 +10,7 @@ import type { TokenRecord } from '../record.js';
 import { issued } from '../rules.js';
 import type { Change, CreateOptions, StoredToken, TokenKey, TokenStore } from '../store.js';
 import { hashToken, type Token, type TokenHash } from '../token.js';
+import type { OwnZone } from '../zone.js';
 import { importKeys, readSealedKeys, type SealKeys } from './keys.js';
 import { seal, unseal } from './seal.js';
 import { SealedSeen } from './seen.js';
@@ -61,8 +62,7 @@ export class SealedTokenStore implements TokenStore {
   async create(record: TokenRecord, { maxOfVm }: CreateOptions): Promise<Token> {
     const token = await this.withKeys((keys) => seal(record.grant, keys));
     // No wait from here on, so that no two take the last place.
-    const { vmId } = record.grant;
-    if (this.table.countOfVm(vmId, this.now(), maxOfVm) >= maxOfVm) {
+    if (this.table.countOfVm(record.grant, this.now(), maxOfVm) >= maxOfVm) {
       throw new GatewayError('too-many-tokens', { detail: `max_tokens_per_vm (${maxOfVm}) is reached` });
     }
     this.remember(hashToken(token), record);
@@ -82,8 +82,8 @@ export class SealedTokenStore implements TokenStore {
     return result;
   }
 
-  async ofVm(vmId: number): Promise<readonly StoredToken[]> {
-    return this.table.ofVm(vmId, this.now());
+  async ofVm(vmId: number, zone?: OwnZone): Promise<readonly StoredToken[]> {
+    return this.table.ofVm(vmId, this.now(), zone);
   }
 
   async list(limit: number): Promise<readonly StoredToken[]> {
