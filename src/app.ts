@@ -10,6 +10,7 @@ import { doorOf } from './console/gate.js';
 import { ControlPlane } from './control-plane.js';
 import { type DataPlane, LocalDataPlane } from './data-plane.js';
 import type { Log } from './log.js';
+import { prepareAll } from './prepared.js';
 
 export interface Addresses {
   readonly rpc: AddressInfo;
@@ -41,7 +42,10 @@ export function createApp(loaded: Loaded, log: Log): App {
   const control = new ControlPlane(loaded, log.logger, audit.audit);
   const dataPlane = createDataPlane(settings, control, log);
 
+  let stopping = false;
+
   const stop = async () => {
+    stopping = true;
     const deadlineMs = Math.max(0, settings.stop_timeout * 1000 - STOP_RESERVE_MS);
     // Sessions end before the store is closed, so that their tokens are given back.
     await Promise.all([control.refuse(deadlineMs), dataPlane.stop(deadlineMs)]);
@@ -62,11 +66,17 @@ export function createApp(loaded: Loaded, log: Log): App {
     },
     reload: async (next) => {
       const { effective, waiting } = withoutRestart(settings, next.settings);
-      const take = control.prepare(effective);
-      await dataPlane.reload(effective);
-      take();
+      const prepared = await prepareAll([
+        () => control.prepare(effective),
+        () => dataPlane.prepare(effective),
+        () => ({ take: () => log.setLevel(effective.debug_level) }),
+      ]);
+      if (stopping) {
+        await prepared.discard?.();
+        return [];
+      }
       settings = effective;
-      log.setLevel(settings.debug_level);
+      await prepared.take();
       return waiting;
     },
     reopenLogs: () => {

@@ -28,8 +28,9 @@ import { OnedFacts } from './oned/facts.js';
 import { readServiceAuth } from './oned/service-auth.js';
 import type { SessionString } from './oned/session-string.js';
 import { canonicalHost } from './origin.js';
+import { type Prepared, prepareAll } from './prepared.js';
 import { createEndpoint } from './rpc/endpoint.js';
-import { createStore, isShared } from './stores.js';
+import { type ChosenStore, createStore, isShared } from './stores.js';
 import { ownPasswordKey, readPasswordKey } from './tokens/password-key.js';
 import type { PasswordKey } from './tokens/password-seal.js';
 import type { TokenStore } from './tokens/store.js';
@@ -48,7 +49,7 @@ export class ControlPlane {
   readonly gate: ConsoleGate;
   private present: Present;
   private readonly store: TokenStore;
-  private readonly reloadStore: (settings: Settings) => void;
+  private readonly prepareStore: ChosenStore['prepare'];
   private readonly upkeep: Upkeep;
   private readonly recheck: Recheck;
   private readonly rpc: Server;
@@ -61,9 +62,9 @@ export class ControlPlane {
   constructor(loaded: Loaded, logger: Logger, audit: Audit) {
     this.present = presentOf(loaded.settings);
     this.stateFolder = loaded.stateFolder;
-    const { store, reload } = createStore(loaded, logger);
+    const { store, prepare } = createStore(loaded, logger);
     this.store = store;
-    this.reloadStore = reload;
+    this.prepareStore = prepare;
     const isExempt = (client: string) => isLoopback(client) || this.present.trustedProxies.has(client);
     const rules = () => this.present.rules;
     const sessions = new SessionRegistry({ limits: () => sessionLimits(this.present.settings), isExempt });
@@ -137,17 +138,33 @@ export class ControlPlane {
 
   /**
    * Reads what new settings name.
-   * @returns a function that takes them
-   * @throws StartError where they cannot be used; then nothing has changed
+   * @throws StartError where they cannot be used; then nothing has changed, but that a key which lies in the state
+   * folder unused may have been made
    */
-  prepare(settings: Settings): () => void {
+  prepare(settings: Settings): Promise<Prepared> {
+    return prepareAll([
+      () => this.preparePresent(settings),
+      () => this.preparePasswordKey(settings),
+      () => this.prepareStore(settings),
+    ]);
+  }
+
+  private preparePresent(settings: Settings): Prepared {
     const next = presentOf(settings);
-    const passwordKey = passwordKeyOf(settings, this.stateFolder);
-    this.reloadStore(settings);
-    return () => {
-      this.present = next;
-      // Grants that were sealed before are still there.
-      this.passwordKey = passwordKey ?? this.passwordKey;
+    return {
+      take: () => {
+        this.present = next;
+      },
+    };
+  }
+
+  private preparePasswordKey(settings: Settings): Prepared {
+    const next = passwordKeyOf(settings, this.stateFolder);
+    return {
+      take: () => {
+        // Grants that were sealed before are still there.
+        this.passwordKey = next ?? this.passwordKey;
+      },
     };
   }
 

@@ -2,33 +2,49 @@
 // several workers; either way it knows of the control plane only the door at which it asks about a token.
 import type { AddressInfo } from 'node:net';
 import { TrustedProxies } from './client-address.js';
-import type { Settings } from './config/options.js';
+import type { OptionName, Settings } from './config/options.js';
 import type { Door } from './console/gate.js';
 import type { SessionPlace } from './console/sessions.js';
 import { ConsoleTargets } from './console-targets.js';
 import type { Logger } from './log.js';
+import type { Prepared } from './prepared.js';
 import { ConsoleProxy, type ProxySettings } from './proxy/proxy.js';
 
 export interface DataPlane {
   /** Listens; @returns the addresses, none where the proxy is off. @throws StartError naming the setting */
   start(): Promise<AddressInfo[]>;
-  /** Takes new settings for connections to come. @throws StartError, and then nothing has changed */
-  reload(settings: Settings): Promise<void>;
+  /** Makes ready for new settings, which are for connections to come. @throws StartError, and then nothing has changed */
+  prepare(settings: Settings): Promise<Prepared>;
   /** Consoles end with 1001, by force at the deadline. */
   stop(deadlineMs: number): Promise<void>;
   /** Opens log files anew where they are not this process's own. */
   reopenLogs(): void;
 }
 
+/** All that a data plane is told of the settings: nothing by which it could reach oned, tokens or their keys itself. */
+const told = [
+  ...(['host', 'vnc_proxy_port', 'vnc_proxy_ipv6'] as const),
+  ...(['vnc_proxy_support_wss', 'vnc_proxy_cert', 'vnc_proxy_key'] as const),
+  ...(['public_url', 'allowed_origins', 'trusted_proxies'] as const),
+  ...(['proxy_ping', 'proxy_connect_timeout', 'targets'] as const),
+  ...(['log_file', 'debug_level'] as const),
+] satisfies readonly OptionName[];
+
+export type DataPlaneSettings = Pick<Settings, (typeof told)[number]>;
+
+export function dataPlaneSettings(settings: Settings): DataPlaneSettings {
+  return Object.fromEntries(told.map((name) => [name, settings[name]])) as unknown as DataPlaneSettings;
+}
+
 /** The data plane of one process. */
 export class LocalDataPlane implements DataPlane {
   /** Of the start. */
-  private readonly settings: Settings;
+  private readonly settings: DataPlaneSettings;
   private present: ProxySettings;
   private readonly proxy: ConsoleProxy;
   private readonly targets: ConsoleTargets;
 
-  constructor(settings: Settings, door: Door, logger: Logger) {
+  constructor(settings: DataPlaneSettings, door: Door, logger: Logger) {
     this.settings = settings;
     this.present = proxySettings(settings);
     this.targets = new ConsoleTargets(logger);
@@ -49,15 +65,33 @@ export class LocalDataPlane implements DataPlane {
   }
 
   async start(): Promise<AddressInfo[]> {
+    await this.open();
+    return this.listen();
+  }
+
+  /** The first half of start(): reads what the settings name. @throws StartError naming the setting */
+  async open(): Promise<void> {
     await this.targets.load(this.settings.targets);
+    if (this.settings.vnc_proxy_port.kind !== 'off') this.proxy.open();
+  }
+
+  /** The second. @throws StartError naming the setting */
+  listen(): Promise<AddressInfo[]> {
     return this.proxy.start(proxyAddresses(this.settings));
   }
 
-  async reload(settings: Settings): Promise<void> {
+  async prepare(settings: DataPlaneSettings): Promise<Prepared> {
+    const present = proxySettings(settings);
     const takeTargets = await this.targets.prepare(settings.targets);
-    if (settings.vnc_proxy_port.kind !== 'off') this.proxy.reloadCertificate(certificateFiles(settings));
-    takeTargets();
-    this.present = proxySettings(settings);
+    const isOff = settings.vnc_proxy_port.kind === 'off';
+    const takeCertificate = isOff ? () => {} : this.proxy.prepareCertificate(certificateFiles(settings));
+    return {
+      take: () => {
+        takeTargets();
+        takeCertificate();
+        this.present = present;
+      },
+    };
   }
 
   async stop(deadlineMs: number): Promise<void> {
@@ -74,11 +108,11 @@ export class LocalDataPlane implements DataPlane {
   reopenLogs(): void {}
 }
 
-function certificateFiles(settings: Settings) {
+function certificateFiles(settings: DataPlaneSettings) {
   return { cert: settings.vnc_proxy_cert, key: settings.vnc_proxy_key };
 }
 
-function proxySettings(settings: Settings): ProxySettings {
+function proxySettings(settings: DataPlaneSettings): ProxySettings {
   return {
     publicUrl: settings.public_url,
     allowedOrigins: settings.allowed_origins,
@@ -89,7 +123,7 @@ function proxySettings(settings: Settings): ProxySettings {
 }
 
 /** Where the proxy listens; with vnc_proxy_ipv6 a bare port has an IPv6 address beside its own. */
-function proxyAddresses({ host, vnc_proxy_port: where, vnc_proxy_ipv6: ipv6 }: Settings) {
+function proxyAddresses({ host, vnc_proxy_port: where, vnc_proxy_ipv6: ipv6 }: DataPlaneSettings) {
   if (where.kind === 'off') return [];
   if (where.kind === 'address') return [{ host: where.host, port: where.port }];
   const own = { host, port: where.port };

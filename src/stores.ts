@@ -3,6 +3,7 @@ import type { Loaded } from './config/load.js';
 import type { Settings } from './config/options.js';
 import type { TokenStoreName } from './config/types.js';
 import type { Logger } from './log.js';
+import type { Prepared } from './prepared.js';
 import { FileTokenStore } from './tokens/file/store.js';
 import { TokenFiles } from './tokens/file/token-files.js';
 import { MemoryTokenStore } from './tokens/memory/store.js';
@@ -21,31 +22,34 @@ interface StoreParts {
 
 export interface ChosenStore {
   readonly store: TokenStore;
-  /** Reads again what the settings name. @throws StartError, and then nothing has changed */
-  reload(settings: Settings): void;
+  /** Reads again what the settings name. @throws StartError */
+  prepare(settings: Settings): Prepared | Promise<Prepared>;
 }
 
-const nothing = () => {};
+const nothing = (): Prepared => ({ take: () => {} });
 
 const stores: Readonly<Record<TokenStoreName, (parts: StoreParts) => ChosenStore>> = {
   file: ({ loaded: { settings, stateFolder }, logger, now }) => {
     const websockifyFolderName = settings.websockify_files ? settings.token_folder_name : undefined;
     const files = new TokenFiles({ stateFolder, websockifyFolderName });
-    return { store: new FileTokenStore({ files, logger, now }), reload: nothing };
+    return { store: new FileTokenStore({ files, logger, now }), prepare: nothing };
   },
-  memory: ({ now }) => ({ store: new MemoryTokenStore({ now }), reload: nothing }),
+  memory: ({ now }) => ({ store: new MemoryTokenStore({ now }), prepare: nothing }),
   redis: ({ loaded: { settings }, logger }) => {
     const { redis_url: url, redis_prefix: prefix, password_key: file } = settings;
     const address = parseRedisUrl(url ?? '');
     const secret = file === undefined ? undefined : readPasswordKey(file, 'password_key');
     return {
       store: new RedisTokenStore({ address, prefix, secret, logger }),
-      reload: nothing,
+      prepare: nothing,
     };
   },
   sealed: ({ loaded: { settings }, now }) => {
     const store = new SealedTokenStore({ keysFile: settings.sealed_keys ?? '', now });
-    return { store, reload: ({ sealed_keys: file }) => store.reload(file ?? '') };
+    return {
+      store,
+      prepare: async ({ sealed_keys: file }) => ({ take: await store.prepareKeys(file ?? '') }),
+    };
   },
 };
 

@@ -2,15 +2,15 @@
 // consoles have ended. What always holds: a worker that dies takes only its own sessions with it and is replaced.
 import cluster, { type Worker } from 'node:cluster';
 import type { AddressInfo } from 'node:net';
-import type { Settings } from '../config/options.js';
 import { type ConsoleGate, doorOf } from '../console/gate.js';
+import type { DataPlaneSettings } from '../data-plane.js';
 import { StartError, toGatewayError } from '../errors.js';
 import type { Logger } from '../log.js';
 import type { OpenAnswer, ToPrimary, ToWorker } from './messages.js';
 import { WorkerPlace } from './worker-place.js';
 
 export interface GenerationParts {
-  readonly settings: Settings;
+  readonly settings: DataPlaneSettings;
   readonly size: number;
   readonly gate: ConsoleGate;
   readonly logger: Logger;
@@ -25,6 +25,14 @@ const MAX_DELAY_MS = 10_000;
 const STABLE_MS = 60_000;
 const START_TIMEOUT_MS = 20_000;
 
+/** A worker on its way; both are settled by its end, too. */
+interface Starting {
+  /** It has read what its settings name. */
+  readonly prepared: Promise<void>;
+  /** It listens. */
+  readonly ready: Promise<AddressInfo[]>;
+}
+
 interface Gone {
   readonly number: number;
   readonly failures: number;
@@ -36,23 +44,45 @@ export class Generation {
   private readonly parts: GenerationParts;
   private readonly workers = new Set<Worker>();
   private readonly restarts = new Set<NodeJS.Timeout>();
+  private starting: readonly Starting[] = [];
+  private listening = false;
   private leaving = false;
+  /** Settles when the first of them listens. */
+  readonly accepting: Promise<void>;
+  private accepted: () => void = () => {};
 
   constructor(parts: GenerationParts) {
     this.parts = parts;
+    this.accepting = new Promise((resolve) => {
+      this.accepted = resolve;
+    });
   }
 
-  /** Starts all workers. @throws StartError, and then none of them is left */
-  async start(): Promise<AddressInfo[]> {
+  /** Starts all workers, which read what their settings name. @throws StartError, and then none of them is left */
+  async prepare(): Promise<void> {
     const numbers = Array.from({ length: this.parts.size }, (_, index) => index + 1);
+    this.starting = numbers.map((number) => this.startWorker(number, 0));
     try {
-      const addresses = await Promise.all(numbers.map((number) => this.startWorker(number, 0)));
-      return addresses[0] ?? [];
+      await Promise.all(this.starting.map(({ prepared }) => prepared));
     } catch (error) {
-      this.leave();
-      for (const worker of this.workers) worker.process.kill('SIGKILL');
+      this.discard();
       throw error;
     }
+  }
+
+  /** All of them listen from now on. @throws StartError where one cannot; it is started again */
+  async listen(): Promise<AddressInfo[]> {
+    this.listening = true;
+    this.tell({ type: 'listen' });
+    const addresses = await Promise.all(this.starting.map(({ ready }) => ready));
+    return addresses[0] ?? [];
+  }
+
+  /** Instead of listen(). */
+  discard(): void {
+    this.leave();
+    this.kill();
+    this.tellEnd();
   }
 
   retire(): void {
@@ -82,20 +112,31 @@ export class Generation {
     this.restarts.clear();
   }
 
-  private startWorker(number: number, failures: number): Promise<AddressInfo[]> {
+  private startWorker(number: number, failures: number): Starting {
     const worker = cluster.fork();
     const place = new WorkerPlace(number, (message) => send(worker, message));
     const startedAt = performance.now();
     this.workers.add(worker);
-    return new Promise((resolve, reject) => {
+    let isPrepared = () => {};
+    const prepared = new Promise<void>((resolve) => {
+      isPrepared = resolve;
+    });
+    const ready = new Promise<AddressInfo[]>((resolve, reject) => {
       const late = setTimeout(() => worker.process.kill('SIGKILL'), START_TIMEOUT_MS);
       const heard = (message: ToPrimary) => {
         if (message.type === 'hello') send(worker, { type: 'start', number, settings: this.parts.settings });
+        if (message.type === 'prepared') {
+          // How long the other parts of a reload take is not its fault.
+          if (!this.listening) clearTimeout(late);
+          else send(worker, { type: 'listen' });
+          isPrepared();
+        }
         if (message.type === 'open') void this.answer(worker, place, message);
         if (message.type === 'closed') this.parts.gate.closed(message.session, message.end);
         if (message.type === 'probed' || message.type === 'counted') place.heard(message);
         if (message.type === 'ready') {
           clearTimeout(late);
+          this.accepted();
           resolve(message.addresses);
         }
         if (message.type === 'failed') {
@@ -118,6 +159,10 @@ export class Generation {
         else gone();
       });
     });
+    const starting = { prepared: Promise.race([prepared, ready.then(() => {})]), ready };
+    // Whoever waits for one of them hears of it; nobody may wait for the other.
+    for (const step of [starting.prepared, ready]) step.catch(() => {});
+    return starting;
   }
 
   private gone(worker: Worker, place: WorkerPlace, { number, failures, how }: Gone): void {
@@ -133,7 +178,7 @@ export class Generation {
     const restart = setTimeout(() => {
       this.restarts.delete(restart);
       // When it fails, its exit leads here again.
-      this.startWorker(number, failures + 1).catch((error: unknown) => {
+      this.startWorker(number, failures + 1).ready.catch((error: unknown) => {
         this.parts.logger.error({ worker: number, reason: String(error) }, 'a worker could not be started');
       });
     }, delayMs);

@@ -2,8 +2,8 @@
 // carries its grant in itself goes as it is, to be opened where the keys are. Both ends are ours; whatever else comes
 // over the channel is ignored.
 import type { AddressInfo } from 'node:net';
-import type { Settings } from '../config/options.js';
 import type { Admitted, Knock, SessionEnd } from '../console/gate.js';
+import type { DataPlaneSettings } from '../data-plane.js';
 import type { ErrorCode } from '../errors.js';
 import type { SessionId } from '../tokens/record.js';
 
@@ -13,7 +13,9 @@ export type OpenAnswer =
   | { readonly refused: ErrorCode; readonly detail: string };
 
 export type ToWorker =
-  | { readonly type: 'start'; readonly number: number; readonly settings: Settings }
+  /** Read what the settings name, and do not listen yet. */
+  | { readonly type: 'start'; readonly number: number; readonly settings: DataPlaneSettings }
+  | { readonly type: 'listen' }
   | { readonly type: 'opened'; readonly question: number; readonly answer: OpenAnswer }
   | {
       readonly type: 'end';
@@ -32,6 +34,8 @@ export type ToWorker =
 export type ToPrimary =
   /** The worker listens to messages; what comes before that is lost. */
   | { readonly type: 'hello' }
+  /** All is there to listen with. */
+  | { readonly type: 'prepared' }
   | { readonly type: 'ready'; readonly addresses: AddressInfo[] }
   | { readonly type: 'failed'; readonly message: string }
   | { readonly type: 'open'; readonly question: number; readonly knock: Knock }

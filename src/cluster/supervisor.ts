@@ -4,8 +4,9 @@ import cluster from 'node:cluster';
 import type { AddressInfo } from 'node:net';
 import type { Settings } from '../config/options.js';
 import type { ConsoleGate } from '../console/gate.js';
-import type { DataPlane } from '../data-plane.js';
+import { type DataPlane, dataPlaneSettings } from '../data-plane.js';
 import type { Logger } from '../log.js';
+import type { Prepared } from '../prepared.js';
 import { Generation } from './generation.js';
 
 /** Generations that may live on for their consoles; the oldest of more is closed with 1001. */
@@ -35,18 +36,40 @@ export class Supervisor implements DataPlane {
     this.current = this.createGeneration(parts.settings);
   }
 
-  start(): Promise<AddressInfo[]> {
-    return this.current.start();
+  async start(): Promise<AddressInfo[]> {
+    await this.current.prepare();
+    return this.current.listen();
   }
 
-  async reload(settings: Settings): Promise<void> {
+  /** Starts workers with the new settings, which listen when they are taken. */
+  async prepare(settings: Settings): Promise<Prepared> {
     const next = this.createGeneration(settings);
-    await next.start();
-    this.old.push(this.current);
+    await next.prepare();
+    return {
+      take: () => this.replaceBy(next, settings.stop_timeout * 1000),
+      discard: () => next.discard(),
+    };
+  }
+
+  private async replaceBy(next: Generation, stopTimeoutMs: number): Promise<void> {
+    // Those before it as well: theirs may never have accepted.
+    const older = [...this.old, this.current];
+    this.old = older;
     this.current = next;
-    this.old.at(-1)?.retire();
+    const retireOlder = () => {
+      for (const generation of older) generation.retire();
+    };
+    // One that dies meanwhile is started again.
+    const listening = next.listen().catch((error: unknown) => {
+      this.parts.logger.error(
+        { reason: String(error) },
+        'a worker with the new settings does not listen yet',
+      );
+    });
+    void next.accepting.then(retireOlder);
+    await listening;
     const tooMany = this.old.slice(0, -MAX_OLD_GENERATIONS);
-    for (const generation of tooMany) generation.stop(settings.stop_timeout * 1000);
+    for (const generation of tooMany) generation.stop(stopTimeoutMs);
   }
 
   async stop(deadlineMs: number): Promise<void> {
@@ -70,7 +93,7 @@ export class Supervisor implements DataPlane {
   private createGeneration(settings: Settings): Generation {
     const { workers, logger, gate } = this.parts;
     const generation: Generation = new Generation({
-      settings,
+      settings: dataPlaneSettings(settings),
       size: workers,
       logger,
       gate,

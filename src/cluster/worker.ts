@@ -48,9 +48,10 @@ class Worker {
   private heard(message: ToWorker): void {
     switch (message.type) {
       case 'start':
-        this.start(message).catch((error: unknown) => {
-          this.tell({ type: 'failed', message: error instanceof StartError ? error.message : String(error) });
-        });
+        this.start(message).catch((error: unknown) => this.fail(error));
+        break;
+      case 'listen':
+        this.listen().catch((error: unknown) => this.fail(error));
         break;
       case 'opened':
         this.door.opened(message.question, message.answer);
@@ -90,7 +91,17 @@ class Worker {
     this.log = openLog(settings.log_file, settings.debug_level);
     const logger = this.log.logger.child({ worker: number });
     this.dataPlane = new LocalDataPlane(settings, this.door, logger);
-    this.tell({ type: 'ready', addresses: await this.dataPlane.start() });
+    await this.dataPlane.open();
+    this.tell({ type: 'prepared' });
+  }
+
+  private async listen(): Promise<void> {
+    if (this.dataPlane === undefined || this.ending) return;
+    this.tell({ type: 'ready', addresses: await this.dataPlane.listen() });
+  }
+
+  private fail(error: unknown): void {
+    this.tell({ type: 'failed', message: error instanceof StartError ? error.message : String(error) });
   }
 
   /** @param again also where it is ending already, but more slowly */

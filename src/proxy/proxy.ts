@@ -11,7 +11,7 @@ import { frameAncestor } from '../origin.js';
 import type { SessionId } from '../tokens/record.js';
 import type { ConnectTarget } from '../transport/transport.js';
 import { CloseCode } from './browser-channel.js';
-import { type CertificateFiles, readCertificate } from './certificate.js';
+import { type Certificate, type CertificateFiles, readCertificate } from './certificate.js';
 import { Handshakes } from './handshakes.js';
 import { createHttpApp } from './http-app.js';
 import { createListener, type Listener } from './listener.js';
@@ -55,15 +55,23 @@ export class ConsoleProxy implements SessionPlace {
   private readonly earlyEnds = new Map<SessionId, { code: number; reason: string }>();
   private readonly stopping = new AbortController();
   private readonly onIdle: (() => void)[] = [];
+  /** Of the listeners to come. */
+  private certificate: Certificate | undefined;
 
   constructor(parts: ProxyParts) {
     this.parts = parts;
     this.handshakes = parts.handshakes ?? new Handshakes();
   }
 
+  /** Reads what listening takes; start() does it too, where it was not done. @throws StartError naming the setting */
+  open(): void {
+    if (this.parts.wss !== 'no') this.certificate ??= readCertificate(this.parts.certificateFiles);
+  }
+
   /** Listens on every address; port 0 is chosen once, for the first. @throws StartError naming the setting */
   async start(addresses: readonly { host: string; port: number }[]): Promise<AddressInfo[]> {
     const bound: AddressInfo[] = [];
+    if (addresses.length > 0) this.open();
     for (const address of addresses) {
       const listener = this.createListener();
       this.listeners.push(listener);
@@ -75,11 +83,14 @@ export class ConsoleProxy implements SessionPlace {
     return bound;
   }
 
-  /** Reads the certificate anew, for connections to come. @throws StartError naming the setting */
-  reloadCertificate(files: CertificateFiles): void {
-    if (this.parts.wss === 'no') return;
+  /** Reads another certificate. @returns a function that takes it, for connections to come. @throws StartError naming the setting */
+  prepareCertificate(files: CertificateFiles): () => void {
+    if (this.parts.wss === 'no') return () => {};
     const certificate = readCertificate(files);
-    for (const listener of this.listeners) listener.setCertificate(certificate);
+    return () => {
+      this.certificate = certificate;
+      for (const listener of this.listeners) listener.setCertificate(certificate);
+    };
   }
 
   end(session: SessionId, code: number, reason: string): void {
@@ -126,10 +137,10 @@ export class ConsoleProxy implements SessionPlace {
   }
 
   private createListener(): Listener {
-    const { wss, certificateFiles, door, logger, settings } = this.parts;
+    const { wss, door, logger, settings } = this.parts;
     return createListener({
       wss,
-      certificate: wss === 'no' ? undefined : readCertificate(certificateFiles),
+      certificate: this.certificate,
       onRequest: createHttpApp({
         frameAncestors: () => settings().allowedOrigins.flatMap((origin) => frameAncestor(origin) ?? []),
       }),

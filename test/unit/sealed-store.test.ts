@@ -323,14 +323,14 @@ describe('keys that are read again', () => {
     const [store, other] = [await hosts.start(), await hosts.start()];
     const before = await hosts.issue(store);
     hosts.write(fresh + old);
-    for (const one of [store, other]) one.reload(hosts.keysFile);
+    for (const one of [store, other]) (await one.prepareKeys(hosts.keysFile))();
     const after = await hosts.issue(store);
     expect(Buffer.from(after.split('.')[0] ?? '', 'base64url').toString()).toContain('"kid":"new"');
     for (const token of [before, after]) {
       expect(await hosts.claim(other, token)).toMatchObject({ kind: 'granted' });
     }
     hosts.write(fresh);
-    for (const one of [store, other]) one.reload(hosts.keysFile);
+    for (const one of [store, other]) (await one.prepareKeys(hosts.keysFile))();
     for (const one of [store, other]) {
       // Also where it was used before: whoever got hold of a key must not live on what it opened.
       expect(await hosts.claim(one, before)).toEqual({ kind: 'not-valid', why: 'unknown' });
@@ -345,7 +345,7 @@ describe('keys that are read again', () => {
     const id = hosts.newSession();
     await hosts.claim(store, token, id);
     hosts.write(keyLine('other'));
-    store.reload(hosts.keysFile);
+    (await store.prepareKeys(hosts.keysFile))();
     const renewal = { id, client: '192.0.2.1', since: hosts.time, bytes: 1 };
     const key = { hash: hashToken(token) };
     expect(await store.update(key, (record, now) => renew(record, renewal, rules, now))).toBe('renewed');
@@ -361,8 +361,8 @@ describe('keys that are read again', () => {
     const [store, other] = [await hosts.start(), await hosts.start()];
     const before = await hosts.issue(store);
     spoil(hosts.keysFile);
-    expect(() => store.reload(hosts.keysFile)).toThrow(StartError);
-    expect(() => store.reload(hosts.keysFile)).toThrow(/^sealed_keys: /);
+    await expect(store.prepareKeys(hosts.keysFile)).rejects.toThrow(StartError);
+    await expect(store.prepareKeys(hosts.keysFile)).rejects.toThrow(/^sealed_keys: /);
     expect(await hosts.claim(store, before)).toMatchObject({ kind: 'granted' });
     expect(await hosts.claim(other, await hosts.issue(store))).toMatchObject({ kind: 'granted' });
   });

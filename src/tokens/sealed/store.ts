@@ -36,7 +36,7 @@ export class SealedTokenStore implements TokenStore {
   private readonly seen = new SealedSeen();
   /** Sealing and opening under way, for close(). */
   private readonly work = new Set<Promise<unknown>>();
-  private keys: Promise<SealKeys> | undefined;
+  private keys: SealKeys | undefined;
   private timer: NodeJS.Timeout | undefined;
 
   constructor({ keysFile, now, wall = Date.now, maxTokens = MAX_TOKENS }: SealedTokenStoreOptions) {
@@ -48,15 +48,18 @@ export class SealedTokenStore implements TokenStore {
   }
 
   async open(): Promise<void> {
-    this.reload(this.keysFile);
-    await this.keys;
+    const take = await this.prepareKeys(this.keysFile);
+    take();
     this.timer = setInterval(() => this.sweep(), SWEEP_INTERVAL_MS);
     this.timer.unref();
   }
 
-  /** Takes the keys from a file, from now on. @throws StartError naming `sealed_keys`, and then nothing has changed */
-  reload(keysFile: string): void {
-    this.keys = importKeys(readSealedKeys(keysFile));
+  /** Reads keys from a file. @returns a function that takes them, from then on. @throws StartError naming `sealed_keys` */
+  async prepareKeys(keysFile: string): Promise<() => void> {
+    const keys = await importKeys(readSealedKeys(keysFile));
+    return () => {
+      this.keys = keys;
+    };
   }
 
   async create(record: TokenRecord, { maxOfVm }: CreateOptions): Promise<Token> {
@@ -133,7 +136,7 @@ export class SealedTokenStore implements TokenStore {
 
   private async withKeys<T>(use: (keys: SealKeys) => Promise<T>): Promise<T> {
     if (this.keys === undefined) throw new TypeError('the store is not open');
-    const using = this.keys.then(use);
+    const using = use(this.keys);
     this.work.add(using);
     try {
       return await using;
