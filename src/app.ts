@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { openAudit } from './audit.js';
 import { Supervisor } from './cluster/supervisor.js';
-import type { Loaded } from './config/load.js';
+import { type Loaded, workerEnvironment } from './config/load.js';
 import { type OptionName, optionNames, optionOf, type Settings } from './config/options.js';
 import { doorOf } from './console/gate.js';
 import { ControlPlane } from './control-plane.js';
@@ -90,7 +90,8 @@ export function createApp(loaded: Loaded, log: Log): App {
 
 function createDataPlane(settings: Settings, { gate }: ControlPlane, { logger }: Log): DataPlane {
   const workers = workerCount(settings);
-  if (workers > 1) return new Supervisor({ settings, workers, gate, logger });
+  if (workers > 1)
+    return new Supervisor({ settings, workers, gate, logger, environment: workerEnvironment() });
   const plane: LocalDataPlane = new LocalDataPlane(
     settings,
     { open: (knock) => doorOf(gate, plane.place).open(knock), closed: (id, end) => gate.closed(id, end) },

@@ -11,11 +11,13 @@ import {
   processEnvironment,
 } from './config/load.js';
 import { StartError } from './errors.js';
+import { closeInspector } from './inspector.js';
 import { checkStart, serve } from './serve.js';
 
 const EXIT = { fine: 0, failed: 1, usage: 2 } as const;
 
 async function main(): Promise<number> {
+  await closeInspector();
   if (isWorker()) return runWorker().then(() => EXIT.fine);
   const commandLine = parseCommandLine(process.argv.slice(2));
   if (commandLine.command === 'help') return print(helpText());

@@ -4,6 +4,7 @@ import { type App, createApp } from './app.js';
 import { ConfigError, type Loaded } from './config/load.js';
 import { checkTargets } from './console-targets.js';
 import { StartError } from './errors.js';
+import { closeInspector } from './inspector.js';
 import { type Log, openLog } from './log.js';
 import { readServiceAuth } from './oned/service-auth.js';
 import { readCertificate } from './proxy/certificate.js';
@@ -36,6 +37,7 @@ export async function serve({ loaded, load, notifySocket, version }: ServeOption
     const starting = app.start();
     reloading = Promise.allSettled([starting]);
     const addresses = await starting;
+    await closeInspector();
     const proxy = addresses.proxy.map(addressText);
     logger.info(
       { version, rpc: addressText(addresses.rpc), proxy: proxy.length > 0 ? proxy : 'off' },

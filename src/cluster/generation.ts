@@ -14,6 +14,7 @@ export interface GenerationParts {
   readonly size: number;
   readonly gate: ConsoleGate;
   readonly logger: Logger;
+  readonly environment: Readonly<Record<string, undefined>>;
   /** The last worker of a retired or stopped generation has ended. */
   readonly onEnd: () => void;
 }
@@ -113,7 +114,7 @@ export class Generation {
   }
 
   private startWorker(number: number, failures: number): Starting {
-    const worker = cluster.fork();
+    const worker = cluster.fork(this.parts.environment);
     const place = new WorkerPlace(number, (message) => send(worker, message));
     const startedAt = performance.now();
     this.workers.add(worker);

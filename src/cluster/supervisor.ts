@@ -19,6 +19,8 @@ export interface SupervisorParts {
   readonly workers: number;
   readonly gate: ConsoleGate;
   readonly logger: Logger;
+  /** What workers do not inherit of this process's environment. */
+  readonly environment: Readonly<Record<string, undefined>>;
 }
 
 export class Supervisor implements DataPlane {
@@ -32,7 +34,8 @@ export class Supervisor implements DataPlane {
     this.parts = parts;
     // The kernel hands connections to whoever accepts first: cheaper than passing each of them on from here.
     cluster.schedulingPolicy = cluster.SCHED_NONE;
-    cluster.setupPrimary({ args: [] });
+    const execArgv = process.execArgv.filter((option) => !option.startsWith('--inspect'));
+    cluster.setupPrimary({ args: [], execArgv });
     this.current = this.createGeneration(parts.settings);
   }
 
@@ -91,12 +94,13 @@ export class Supervisor implements DataPlane {
   }
 
   private createGeneration(settings: Settings): Generation {
-    const { workers, logger, gate } = this.parts;
+    const { workers, logger, gate, environment } = this.parts;
     const generation: Generation = new Generation({
       settings: dataPlaneSettings(settings),
       size: workers,
       logger,
       gate,
+      environment,
       onEnd: () => {
         this.old = this.old.filter((one) => one !== generation);
         if (this.old.length === 0) this.onAllEnded?.();

@@ -3,6 +3,7 @@
 import cluster from 'node:cluster';
 import { LocalDataPlane } from '../data-plane.js';
 import { StartError } from '../errors.js';
+import { closeInspector } from '../inspector.js';
 import { type Log, openLog } from '../log.js';
 import { DoorChannel } from './door-channel.js';
 import type { ToPrimary, ToWorker } from './messages.js';
@@ -92,6 +93,7 @@ class Worker {
     const logger = this.log.logger.child({ worker: number });
     this.dataPlane = new LocalDataPlane(settings, this.door, logger);
     await this.dataPlane.open();
+    await closeInspector();
     this.tell({ type: 'prepared' });
   }
 

@@ -2,6 +2,7 @@
 // The only place that reads process.env.
 import { join } from 'node:path';
 import { readConfigFile, unknownKey } from './file.js';
+import { environmentForWorkers, nodeEnvironmentProblems } from './node-environment.js';
 import { isOptionName, type OptionName, optionNames, type Settings } from './options.js';
 import { controlSocketProblems, type SettingText, validate } from './validate.js';
 
@@ -43,6 +44,11 @@ export function processEnvironment(): SettingSources['env'] {
   return process.env;
 }
 
+/** What of it workers do not inherit: see environmentForWorkers(). */
+export function workerEnvironment(): Record<string, undefined> {
+  return environmentForWorkers(process.env);
+}
+
 /**
  * Reads and checks all sources.
  * @throws ConfigError with every problem
@@ -50,7 +56,7 @@ export function processEnvironment(): SettingSources['env'] {
 export function loadSettings(sources: SettingSources): Loaded {
   const { texts, problems } = gather(sources);
   const checked = validate(texts);
-  problems.push(...checked.problems);
+  problems.push(...checked.problems, ...nodeEnvironmentProblems(sources.env));
   if (problems.length > 0) throw new ConfigError(problems);
   const oneLocation = oneLocationOf(sources.env);
   return {

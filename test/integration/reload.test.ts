@@ -1,12 +1,13 @@
 // A reload is taken whole or not at all: everything about a service changes at once, and each part in its turn is the
 // one that refuses; then everything is as before, in one process and with workers.
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { issueCertificate, makePki } from '../support/certificates.ts';
 import { run } from '../support/child.ts';
 import { type Consoles, startConsoles } from '../support/consoles.ts';
 import { temporaryFolder } from '../support/folder.ts';
+import { childrenOf } from '../support/processes.ts';
 import { greetWith, startVncTarget } from '../support/vnc-target.ts';
 import { waitFor } from '../support/wait.ts';
 import { openRawWebSocket } from '../support/ws-client.ts';
@@ -21,11 +22,6 @@ function configText(config: Config): string {
   return Object.entries(config)
     .map(([key, value]) => `:${key}: ${value}\n`)
     .join('');
-}
-
-function childrenOf(pid: number): number[] {
-  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
-  return text === '' ? [] : text.split(' ').map(Number);
 }
 
 /** A service of which every part can be told to be old or new. */

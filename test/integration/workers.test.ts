@@ -6,6 +6,7 @@ import { type Consoles, startConsoles } from '../support/consoles.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { startTestOned } from '../support/oned.ts';
 import { freePort } from '../support/ports.ts';
+import { childrenOf } from '../support/processes.ts';
 import { runMain, type Service, startService } from '../support/service.ts';
 import { greetAndEcho } from '../support/vnc-target.ts';
 import { waitFor } from '../support/wait.ts';
@@ -14,11 +15,6 @@ import { closePayload, frame, opcode, type RawWebSocket } from '../support/ws-cl
 /** Many consoles on one token, so that they come to lie in both workers. */
 const many = { token_sessions: 'shared', max_sessions_per_vm: 256, max_sessions_per_user: 10_000 };
 const twoWorkers = { flags: { workers: 2, stop_timeout: 3, ...many } };
-
-function childrenOf(pid: number): number[] {
-  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
-  return text === '' ? [] : text.split(' ').map(Number);
-}
 
 /** Sockets of a process that are connected: how many sessions it carries is half of the number's growth. */
 function workerOf(service: Service, ref: unknown): unknown {

@@ -16,6 +16,7 @@ const leaves = [
   'config/types',
   'clipboard',
   'high-water',
+  'inspector',
   'parallel',
   'printable',
   'prepared',
@@ -27,12 +28,24 @@ const http = ['client-address', 'http-limits', 'http-refusal', 'listen', 'origin
 
 /** What each part may import besides itself; the first entry that fits a file counts. */
 const rules: [part: string, mayImport: string[]][] = [
-  ['main', ['allocator', 'command']],
-  ['command', ['check-vm', 'config', 'control/client', 'errors', 'serve', 'demo', 'cluster/worker']],
+  ['main', ['allocator', 'command', 'inspector']],
+  [
+    'command',
+    ['check-vm', 'config', 'control/client', 'errors', 'inspector', 'serve', 'demo', 'cluster/worker'],
+  ],
   [
     'serve',
     [
-      ...['app', 'config', 'console-targets', 'errors', 'log', 'oned/service-auth', 'proxy/certificate'],
+      ...[
+        'app',
+        'config',
+        'console-targets',
+        'errors',
+        'inspector',
+        'log',
+        'oned/service-auth',
+        'proxy/certificate',
+      ],
       ...['service-manager', 'tokens/redis/url'],
     ],
   ],
@@ -142,11 +155,13 @@ describe('every file of src', () => {
   });
 });
 
-it('main.ts says how memory is kept before it loads anything else', () => {
+it('main.ts shuts the inspector and says how memory is kept before it loads anything else', () => {
   const text = readFileSync(join(src, 'main.ts'), 'utf8');
   const steps = text.split('\n').filter((line) => line !== '' && !/^(#!|\/\/)/.test(line));
   expect(steps).toEqual([
     "import { keepFreedMemory } from './allocator.js';",
+    "import { ignoreInspectorSignal } from './inspector.js';",
+    'ignoreInspectorSignal();',
     'keepFreedMemory();',
     "await import('./command.js');",
   ]);
