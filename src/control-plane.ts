@@ -1,6 +1,6 @@
 // The control plane: XML-RPC, oned, tokens, every limit and count. It alone decides; data planes ask it at the door.
 // What always holds: new settings are taken whole or not at all.
-import { existsSync, mkdirSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -31,7 +31,7 @@ import { canonicalHost } from './origin.js';
 import { type Prepared, prepareAll } from './prepared.js';
 import { createEndpoint } from './rpc/endpoint.js';
 import { type ChosenStore, createStore, isShared } from './stores.js';
-import { ownPasswordKey, readPasswordKey } from './tokens/password-key.js';
+import { findPasswordKey, ownPasswordKey, readPasswordKey } from './tokens/password-key.js';
 import type { PasswordKey } from './tokens/password-seal.js';
 import type { TokenStore } from './tokens/store.js';
 
@@ -205,8 +205,10 @@ function presentOf(settings: Settings): Present {
 function passwordKeyOf(settings: Settings, stateFolder: string): PasswordKey | undefined {
   const { password_key: file, vnc_auth: auth } = settings;
   if (file !== undefined) return readPasswordKey(file, 'password_key');
-  const folder = join(stateFolder, 'vnctoken-key');
-  if (auth !== 'proxy' && !existsSync(folder)) return undefined;
+  const folder = join(stateFolder, 'vnctoken');
+  // Version 1.1 made it in a folder of its own. There it stays.
+  const key = findPasswordKey(join(stateFolder, 'vnctoken-key')) ?? findPasswordKey(folder);
+  if (key !== undefined || auth !== 'proxy') return key;
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
   } catch (error) {

@@ -20,6 +20,13 @@ const LINE = /^([A-Za-z0-9_-]{43})\r?\n?$/;
 /** Another process that starts may be quicker (EEXIST), or sweep our temporary file away as a forgotten one (ENOENT). */
 const MAX_ATTEMPTS = 5;
 
+/** The key in a folder of ours, where there is one. @throws StartError naming the file */
+export function findPasswordKey(folder: string): PasswordKey | undefined {
+  const path = join(folder, FILE_NAME);
+  const content = findSecretFile(path, OWN, MAX_FILE_BYTES);
+  return content && parseKey(content, OWN, path);
+}
+
 /**
  * The key of this host, which is made where there is none. Of processes that start at once all get the same.
  * @param folder our own folder, which must be there
@@ -29,8 +36,8 @@ export function ownPasswordKey(folder: string): PasswordKey {
   const path = join(folder, FILE_NAME);
   let cause = '';
   for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
-    const content = findSecretFile(path, OWN, MAX_FILE_BYTES);
-    if (content !== undefined) return parseKey(content, OWN, path);
+    const key = findPasswordKey(folder);
+    if (key !== undefined) return key;
     cause = makeKey(folder, path);
     if (cause !== 'EEXIST' && cause !== 'ENOENT' && cause !== '') break;
   }

@@ -94,9 +94,22 @@ describe('etc/systemd/system/vnctoken.service', () => {
     expect(unit).toMatch(line);
   });
 
-  test('has the two token directories on one mount, since files are renamed from one to the other', () => {
-    expect(unit).toMatch(/^ReadWritePaths=\/var\/lib\/one$/m);
-    expect(unit).not.toMatch(/^(StateDirectory|BindPaths|ReadWritePaths)=.*(vnctoken|sunstone_vnc_tokens)/m);
+  test('lets it write to two folders of oneadmin, and to the log', () => {
+    const writable = [...unit.matchAll(/^(?:ReadWritePaths|StateDirectory|BindPaths)=-?(.*)$/gm)];
+    expect(writable.map(([, path]) => path).toSorted()).toEqual([
+      ...['/var/lib/one/sunstone_vnc_tokens', '/var/lib/one/vnctoken', '/var/log/one'],
+    ]);
+    expect(unit).toMatch(/^ProtectSystem=strict$/m);
+  });
+
+  test('keeps what Node would do at a word of the environment from it', () => {
+    const unset = [...unit.matchAll(/^UnsetEnvironment=(.*)$/gm)].flatMap(([, names = '']) =>
+      names.split(' '),
+    );
+    expect(unset).toEqual(
+      expect.arrayContaining(['NODE_OPTIONS', 'NODE_TLS_REJECT_UNAUTHORIZED', 'NODE_DEBUG']),
+    );
+    expect(unit).toMatch(/^LimitCORE=0$/m);
   });
 
   test('gives the service longer to stop than the service takes by default', () => {

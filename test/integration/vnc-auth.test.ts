@@ -1,7 +1,7 @@
 // `vnc_auth: proxy` and `targets` through the whole service, as operators write them: every way leads to a VNC server
 // with a password that no browser gets, and what is wrong in a rule is told where operators look.
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -470,6 +470,22 @@ it('view_only is refused where the browser has the password', async () => {
   expect([ok, told]).toEqual([false, expect.stringContaining('vnc_auth: proxy')]);
 });
 
+it('a key of version 1.1 is used where it is', async () => {
+  const vmId = runVm(vnc.host, vnc.port);
+  const first = await startWith([]);
+  const kept = await first.issueToken(vmId);
+  await first.stop();
+  const { oneLocation } = first;
+  mkdirSync(join(oneLocation, 'var/vnctoken-key'), { mode: 0o700 });
+  renameSync(
+    join(oneLocation, 'var/vnctoken/password-key'),
+    join(oneLocation, 'var/vnctoken-key/password-key'),
+  );
+  const second = await startService({ oned, oneLocation, ownConfig: configOf([]) });
+  expect(await viewScreen(await enter(second, kept))).toMatchObject(tigervnc);
+  expect(existsSync(join(oneLocation, 'var/vnctoken/password-key'))).toBe(false);
+});
+
 it('a token from before a restart opens its console without a password; one sealed with a lost key opens none', async () => {
   const vmId = runVm(vnc.host, vnc.port);
   const first = await startWith([]);
@@ -479,7 +495,7 @@ it('a token from before a restart opens its console without a password; one seal
   const second = await startService({ oned, oneLocation, ownConfig: configOf([]) });
   expect(await viewScreen(await enter(second, kept))).toMatchObject(tigervnc);
   await second.stop();
-  rmSync(join(second.oneLocation, 'var/vnctoken-key'), { recursive: true });
+  rmSync(join(second.oneLocation, 'var/vnctoken/password-key'));
   const third = await startService({ oned, oneLocation, ownConfig: configOf([]) });
   const client = await openConsole(`${third.proxyUrl}/?token=${lost}`);
   expect(client.status === 101 ? (await client.closed).code : client.status).toBe(500);

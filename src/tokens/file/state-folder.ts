@@ -1,5 +1,6 @@
-// Our own folder, and files that appear in it, or elsewhere on the same file system, whole or not at all.
-// What always holds: what is being written lies in our own folder under a temporary name, 0600; what is read has a bound.
+// Our own folder, and files that appear in it whole or not at all; and new files in a folder of others.
+// What always holds: in our own folder what is being written has a temporary name, 0600; nothing of ours is renamed from
+// one folder into the other, which may be two mounts; what is read has a bound.
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
@@ -33,16 +34,15 @@ export class StateFolder {
     await chmod(this.path, 0o700).catch(() => {});
   }
 
-  /** Makes a folder of others, and proves that a file can be moved into it. @throws StartError naming the setting */
+  /** Makes a folder of others, and proves that a file can be made in it. @throws StartError naming the setting */
   async prepareOther(folder: string, setting: string): Promise<void> {
-    const trial = `.tmp-${randomBytes(12).toString('hex')}`;
+    const trial = join(folder, `.tmp-${randomBytes(12).toString('hex')}`);
     try {
       await mkdir(folder, { recursive: true, mode: 0o700 });
-      await close(await open(join(this.path, trial), 'wx', 0o600));
-      await rename(join(this.path, trial), join(folder, trial));
-      await unlink(join(folder, trial));
+      await close(await open(trial, 'wx', 0o600));
+      await unlink(trial);
     } catch (error) {
-      await unlink(join(this.path, trial)).catch(() => {});
+      await unlink(trial).catch(() => {});
       throw new StartError(`${setting}: cannot write ${folder}: ${causeOf(error)}`);
     }
   }
@@ -55,26 +55,41 @@ export class StateFolder {
     return names.filter((name) => !TEMPORARY_NAME.test(name));
   }
 
-  /**
-   * The temporary file is always in our own folder: websockify reads every file of its directory at each look-up,
-   * half-written ones too.
-   */
+  /** A file of our own folder, new or another one. */
   async write(path: string, content: string): Promise<void> {
     const temporary = join(this.path, `${this.temporaryPrefix}${++this.temporaryFiles}`);
     try {
-      const bytes = Buffer.from(content);
-      const file = await open(temporary, 'wx', 0o600);
-      try {
-        const { bytesWritten } = await write(file, bytes);
-        if (bytesWritten < bytes.length) throw Object.assign(new Error('short write'), { code: 'ENOSPC' });
-      } finally {
-        await close(file);
-      }
+      await writeWhole(temporary, content);
       await rename(temporary, path);
     } catch (error) {
       await unlink(temporary).catch(() => {});
       throw error;
     }
+  }
+}
+
+/**
+ * A file that was not there, in a folder of others; they may see its beginning for a moment, mostly nothing or all.
+ * @throws what the system says; then it is gone again, or was there before
+ */
+export async function writeNewFile(path: string, content: string): Promise<void> {
+  try {
+    await writeWhole(path, content);
+  } catch (error) {
+    if (causeOf(error) !== 'EEXIST') await unlink(path).catch(() => {});
+    throw error;
+  }
+}
+
+/** In one call, which the kernel's file systems show to readers all at once, as long as it is shorter than a page. */
+async function writeWhole(path: string, content: string): Promise<void> {
+  const bytes = Buffer.from(content);
+  const file = await open(path, 'wx', 0o600);
+  try {
+    const { bytesWritten } = await write(file, bytes);
+    if (bytesWritten < bytes.length) throw Object.assign(new Error('short write'), { code: 'ENOSPC' });
+  } finally {
+    await close(file);
   }
 }
 

@@ -1,5 +1,6 @@
 // The files of one token: ours, named by the token's hash, and the one that websockify reads.
-// What always holds: a file appears whole, by rename, or not at all; ours holds neither token nor password.
+// What always holds: a file of ours appears whole or not at all, and holds neither token nor password; one of websockify's
+// is whole before anybody knows the token in it, and until then changes nothing for the tokens beside it.
 import { join } from 'node:path';
 import { inParallel } from '../../parallel.js';
 import type { Grant } from '../grant.js';
@@ -7,7 +8,7 @@ import type { TokenRecord } from '../record.js';
 import { fingerprint, type Token, type TokenHash } from '../token.js';
 import { Heartbeat } from './heartbeat.js';
 import { parseState, type StoredState, stateText } from './state-file.js';
-import { namesIn, readSmallFile, removeFile, StateFolder } from './state-folder.js';
+import { namesIn, readSmallFile, removeFile, StateFolder, writeNewFile } from './state-folder.js';
 
 /** Of our own state folder, under OpenNebula's. */
 const STATE_FOLDER = 'vnctoken';
@@ -76,12 +77,12 @@ export class TokenFiles {
   async create(token: Token, hash: TokenHash, record: TokenRecord, forWebsockify: boolean): Promise<void> {
     await this.writeState(hash, record);
     if (this.websockifyFolder === undefined || !forWebsockify) return;
-    const { vmId, target, expiresAt } = record.grant;
-    const comment = { vm: vmId, expires: new Date(expiresAt).toISOString() };
     try {
-      await this.folder.write(
+      // Not by rename: the two folders may be two mounts. websockify reads every file of its directory at each look-up,
+      // and any beginning of this one is nothing to it, a comment, or a line that only the token itself could ask for.
+      await writeNewFile(
         join(this.websockifyFolder, websockifyName(hash, record.grant)),
-        `# ${JSON.stringify(comment)}\n${token}: ${target.host}:${target.port}\n`,
+        websockifyText(token, record.grant),
       );
     } catch (error) {
       await removeFile(this.statePath(hash));
@@ -114,6 +115,12 @@ export class TokenFiles {
       await removeFile(join(this.websockifyFolder, websockifyName(hash, grant)));
     }
   }
+}
+
+/** All of it ASCII: a file that is not UTF-8 would break every look-up. */
+export function websockifyText(token: Token, { vmId, target, expiresAt }: Grant): string {
+  const comment = { vm: vmId, expires: new Date(expiresAt).toISOString() };
+  return `# ${JSON.stringify(comment)}\n${token}: ${target.host}:${target.port}\n`;
 }
 
 function websockifyName(hash: TokenHash, { vmId }: Grant): string {
