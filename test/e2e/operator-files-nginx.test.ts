@@ -2,8 +2,10 @@
 // Whatever works at the service's own ports works through nginx's.
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
 import { request } from 'node:https';
+import type { ConnectionOptions } from 'node:tls';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { startTestOned, type TestOned } from '../support/oned.ts';
+import { rawExchange } from '../support/raw-http.ts';
 import { oneReply, type Service, startService } from '../support/service.ts';
 import { greetAndEcho, rfbGreeting, startVncTarget } from '../support/vnc-target.ts';
 import { waitFor, within } from '../support/wait.ts';
@@ -13,6 +15,7 @@ import { type Example, type ExampleName, startExample, startExamples } from './n
 
 const vmId = 7;
 const session = 'oneadmin:oneadmin';
+const cookie = `sso=${'a'.repeat(32 * 1024)}`;
 
 let oned: TestOned;
 let service: Service;
@@ -94,6 +97,85 @@ describe.each(examples)('nginx/%s.conf', (name, tokenPaths) => {
     expect(health).toMatchObject({ status: 200, body: 'ok' });
   });
 
+  test.each([
+    ['of HTTP/1.0 without Host', 'GET /healthz HTTP/1.0\r\n\r\n'],
+    ['of HTTP/1.0 with Host', 'GET /healthz HTTP/1.0\r\nHost: one.example.com\r\n\r\n'],
+    [
+      'with 32 KiB of cookies',
+      `GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\nCookie: ${cookie}\r\n\r\n`,
+    ],
+  ])("answers a balancer's check %s", async (_what, request) => {
+    expect((await rawExchange({ port: example.port, tls: true, request })).status).toBe(200);
+  });
+
+  test.each<[what: string, lines: string[]]>([
+    ['with 32 KiB of cookies', [`Cookie: ${cookie}`]],
+    ['with a subprotocol that is empty', ['Sec-WebSocket-Protocol:']],
+    ['with subprotocols that repeat', ['Sec-WebSocket-Protocol: binary,,binary']],
+    ['with subprotocols in lines', ['Sec-WebSocket-Protocol: base64', 'Sec-WebSocket-Protocol: binary']],
+    ['with versions in a list', ['Sec-WebSocket-Version: 13, 8']],
+  ])('brings an upgrade %s to its console', async (_what, lines) => {
+    const token = await service.issueToken(vmId);
+    const versioned = lines.some((line) => /version/i.test(line)) ? [] : ['Sec-WebSocket-Version: 13'];
+    const head = [
+      `GET /websockify?token=${token} HTTP/1.1`,
+      ...['Host: x', 'Upgrade: websocket', 'Connection: keep-alive, Upgrade'],
+      ...['Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==', ...versioned, ...lines],
+    ];
+    const request = `${head.join('\r\n')}\r\n\r\n`;
+    expect((await rawExchange({ port: example.port, tls: true, request })).status).toBe(101);
+  });
+
+  test('lets nobody but the portals to XML-RPC', async () => {
+    for (const path of [
+      '/RPC2',
+      '/RPC2/vnctoken',
+      '/x/../RPC2',
+      '/%52PC2/vnctoken',
+      '//RPC2',
+      '/RPC2/vnctoken/../..//RPC2',
+    ]) {
+      const before = oned.calls.length;
+      const stranger = await ask(example.port, { path, body: tokenCall, localAddress: '127.0.0.2' });
+      expect([403, 404, 405]).toContain(stranger.status);
+      expect(oned.calls.length).toBe(before);
+    }
+    const portal = await ask(example.port, {
+      path: '/RPC2/vnctoken',
+      body: tokenCall,
+      localAddress: '127.0.0.1',
+    });
+    expect(portal.status).toBe(200);
+    const person = await ask(example.port, { method: 'GET', path: '/console/', localAddress: '127.0.0.2' });
+    expect(person.status).toBe(200);
+  });
+
+  test('says that it is to be reached by TLS alone, whatever the answer', async () => {
+    for (const path of ['/console/', '/healthz', '/websockify', '/RPC2/vnctoken', '/nosuch/path']) {
+      const { headers } = await ask(example.port, { method: 'GET', path, body: '' });
+      expect(headers['strict-transport-security']).toBe('max-age=63072000');
+    }
+  });
+
+  test.each(['AES128-SHA', 'AES256-GCM-SHA384', 'ECDHE-ECDSA-AES128-SHA256', 'ECDHE-ECDSA-AES256-SHA'])(
+    'does not speak %s',
+    async (ciphers) => {
+      const old = { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.2', ciphers } as const;
+      await expect(ask(example.port, { path: '/healthz', method: 'GET', tls: old })).rejects.toThrow(
+        /handshake/,
+      );
+    },
+  );
+
+  test('speaks TLS 1.2 with what is current', async () => {
+    const tls = {
+      minVersion: 'TLSv1.2',
+      maxVersion: 'TLSv1.2',
+      ciphers: 'ECDHE-ECDSA-CHACHA20-POLY1305',
+    } as const;
+    expect((await ask(example.port, { path: '/healthz', method: 'GET', tls })).status).toBe(200);
+  });
+
   test('speaks no TLS older than 1.2', async () => {
     const old = { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT:@SECLEVEL=0' } as const;
     await expect(ask(example.port, { path: '/healthz', method: 'GET', tls: old })).rejects.toThrow(
@@ -139,7 +221,8 @@ interface Question {
   method?: string;
   headers?: OutgoingHttpHeaders;
   body?: string;
-  tls?: { minVersion: 'TLSv1'; maxVersion: 'TLSv1.1'; ciphers: string };
+  tls?: Pick<ConnectionOptions, 'minVersion' | 'maxVersion' | 'ciphers'>;
+  localAddress?: string;
 }
 
 interface Answer {
@@ -150,8 +233,9 @@ interface Answer {
 
 /** One HTTPS exchange, the certificate unchecked. */
 function ask(port: number, question: Question): Promise<Answer> {
-  const { path, method = 'POST', headers = {}, body = '', tls = {} } = question;
-  const options = { host: '127.0.0.1', port, path, method, headers, agent: false, rejectUnauthorized: false };
+  const { path, method = 'POST', headers = {}, body = '', tls = {}, localAddress = '127.0.0.1' } = question;
+  const to = { host: '127.0.0.1', port, localAddress };
+  const options = { ...to, path, method, headers, agent: false, rejectUnauthorized: false };
   const answer = new Promise<Answer>((resolve, reject) => {
     const outgoing = request({ ...options, ...tls }, (incoming) => {
       let text = '';

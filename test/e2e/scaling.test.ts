@@ -1,13 +1,15 @@
 // Several hosts as docs/scaling.md has them: two services, one Redis with a user of its own, one nginx before them.
 // The configuration is the page's and the shipped nginx file, with the test's addresses in it.
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { makePki } from '../support/certificates.ts';
 import { temporaryFolder } from '../support/folder.ts';
+import { startHaproxy } from '../support/haproxy.ts';
 import { startNginx } from '../support/nginx.ts';
 import { startTestOned, type TestOned } from '../support/oned.ts';
 import { freePort } from '../support/ports.ts';
+import { rawExchange } from '../support/raw-http.ts';
 import { type Redis, startRedis } from '../support/redis.ts';
 import { exchange, oneReply, type Service, startService } from '../support/service.ts';
 import { greetAndEcho, rfbGreeting, startVncTarget } from '../support/vnc-target.ts';
@@ -24,6 +26,7 @@ let oned: TestOned;
 let redis: Redis;
 let hosts: Service[];
 let nginxPort: number;
+let haproxyPort: number;
 let everythingLogged: () => string;
 
 const page = readFileSync(shippedPath('docs/scaling.md'), 'utf8');
@@ -83,6 +86,18 @@ beforeAll(async () => {
       '/var/log/nginx/': `${folder}/`,
     }),
   });
+  haproxyPort = await freePort();
+  const pem = join(folder, 'both.pem');
+  writeFileSync(pem, readFileSync(server.cert, 'utf8') + readFileSync(server.key, 'utf8'));
+  const haproxy = adapted(blocks('haproxy')[0] ?? '', {
+    'bind :2643': `bind 127.0.0.1:${haproxyPort}`,
+    '/etc/haproxy/vnctoken.pem': pem,
+    '192.0.2.11:2644': `127.0.0.1:${hosts[0]?.rpcPort}`,
+    '192.0.2.12:2644': `127.0.0.1:${hosts[1]?.rpcPort}`,
+    '192.0.2.11:29876': `127.0.0.1:${hosts[0]?.proxyPort}`,
+    '192.0.2.12:29876': `127.0.0.1:${hosts[1]?.proxyPort}`,
+  });
+  await startHaproxy(haproxy, [haproxyPort]);
   everythingLogged = () =>
     [
       ...hosts.map(({ child }) => child.stdout() + child.stderr()),
@@ -131,6 +146,29 @@ describe('two hosts, one Redis, one nginx', () => {
     }
     const opened = hosts.map((one) => one.logLines().filter(({ msg }) => msg === 'console opened').length);
     expect(Math.min(...opened)).toBeGreaterThan(2);
+  });
+
+  test("a balancer's check of HTTP/1.0 without Host is answered, and strangers have no XML-RPC", async () => {
+    for (const port of [nginxPort, haproxyPort]) {
+      const health = { port, tls: true, request: 'GET /healthz HTTP/1.0\r\n\r\n' };
+      expect((await rawExchange(health)).status).toBe(200);
+      const call = 'POST /RPC2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 1\r\n\r\n<';
+      const statusFor = async (localAddress: string) =>
+        (await rawExchange({ port, tls: true, request: call, localAddress })).status;
+      expect([await statusFor('127.0.0.2'), await statusFor('127.0.0.1')]).toEqual([403, 200]);
+      const { headers } = await rawExchange({ ...health, request: 'GET /nosuch HTTP/1.0\r\n\r\n' });
+      expect(headers).toContain('strict-transport-security: max-age=63072000');
+    }
+  });
+
+  test('through HAProxy consoles open with 32 KiB of cookies, and calls tell who the client is', async () => {
+    const token = await host(0).issueToken(vmId, session);
+    const options = { headers: { Cookie: `sso=${'a'.repeat(32 * 1024)}`, 'X-Forwarded-For': '203.0.113.9' } };
+    const console = await openConsole(`wss://127.0.0.1:${haproxyPort}/websockify?token=${token}`, options);
+    expect(console.status).toBe(101);
+    await console.waitForData(rfbGreeting.length);
+    const lines = hosts.flatMap((one) => one.logLines());
+    expect(lines.filter(({ client }) => client === '203.0.113.9')).toEqual([]);
   });
 
   test('a second window on the other host takes the console over', async () => {
