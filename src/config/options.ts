@@ -214,7 +214,7 @@ export const options = {
   websockify_files: {
     type: type.yesNo(),
     default: 'yes',
-    help: 'write tokens for websockify too',
+    help: 'write tokens for websockify too; with token_store file',
     needsRestart: true,
   },
   vnc_proxy_port: {

@@ -62,10 +62,15 @@ export const seconds = (min: number, max: number) =>
 
 export const text = () => parsed<string>('expected a text', (value) => (value === '' ? undefined : value));
 
+/** Folders that are this service's own, beside which the named one stands. */
+const OWN_FOLDERS = /^vnctoken(-key|-run)?$/;
+
 /** A name that stays inside its folder. */
 export const folderName = () =>
-  parsed('expected the name of a folder, without slashes', (value) =>
-    /^[A-Za-z0-9._-]{1,100}$/.test(value) && !value.startsWith('.') ? value : undefined,
+  parsed("expected the name of a folder, without slashes, and none of the service's own", (value) =>
+    /^[A-Za-z0-9._-]{1,100}$/.test(value) && !value.startsWith('.') && !OWN_FOLDERS.test(value)
+      ? value
+      : undefined,
   );
 
 export const port = () => integer(0, MAX_PORT);
@@ -165,6 +170,8 @@ export const httpUrl = () =>
     const url = URL.canParse(value) ? new URL(value) : undefined;
     if (url === undefined || !/^https?:$/.test(url.protocol)) return undefined;
     if (url.username !== '' || url.password !== '' || /[?#]/.test(value)) return undefined;
+    // The URL standard knows names that no DNS does.
+    if (canonicalOrigin(url.origin) === undefined || url.port === '0') return undefined;
     return url.href.replace(/\/+$/, '');
   });
 

@@ -34,10 +34,20 @@ export function validate(texts: ReadonlyMap<OptionName, SettingText>): Validated
     values[name] = result !== undefined && 'value' in result ? result.value : defaultOf(name);
   }
   const settings = values as Settings;
+  const isSet = (name: OptionName) => {
+    const given = texts.get(name);
+    if (given === undefined || given.foreign || given.text.trim() === '') return false;
+    return given.text.trim() !== optionOf(name).default;
+  };
   return {
     settings,
     problems: [...problems, ...contradictions(settings)],
-    warnings: [...warnings, ...withoutEffect(settings), ...unproven(settings)],
+    warnings: [
+      ...warnings,
+      ...withoutWord(settings),
+      ...withoutEffect(settings, isSet),
+      ...unproven(settings),
+    ],
   };
 }
 
@@ -114,22 +124,43 @@ export function controlSocketProblems(path: string | undefined): string[] {
   return fits ? [] : [`control_socket: expected an absolute path of at most ${MAX_SOCKET_PATH_BYTES} bytes`];
 }
 
-/** Settings that somebody made and that change nothing: with Redis forgotten, hosts would not know each other's tokens. */
-function withoutEffect(settings: Settings): string[] {
-  const { token_store: store, redis_url, sealed_keys, allowed_origins: origins } = settings;
-  const warnings: string[] = [];
-  for (const origin of origins.filter((one) => frameAncestor(one) === undefined)) {
-    warnings.push(
-      `allowed_origins: ${origin} may open consoles, but no frame-ancestors can name it: its pages cannot embed the console page`,
+/**
+ * Settings that somebody made and that change nothing: with Redis forgotten, hosts would not know each other's tokens.
+ * @param isSet whether somebody made it, other than for Sunstone, and not as it is anyway
+ */
+function withoutEffect(settings: Settings, isSet: (name: OptionName) => boolean): string[] {
+  const { token_store: store, vnc_proxy_port: proxy, vnc_proxy_support_wss: wss } = settings;
+  const withStore = `with token_store: ${store}`;
+  const noTls = proxy.kind === 'off' ? 'with vnc_proxy_port: off' : 'with vnc_proxy_support_wss: no';
+  const isPlain = wss === 'no' || proxy.kind === 'off';
+  const idle: [name: OptionName, isIdle: boolean, because: string][] = [
+    ['redis_url', store !== 'redis', withStore],
+    ['redis_prefix', store !== 'redis', withStore],
+    ['sealed_keys', store !== 'sealed', withStore],
+    ['token_folder_name', store !== 'file', withStore],
+    ['token_folder_name', store === 'file' && !settings.websockify_files, 'with websockify_files: no'],
+    ['vnc_proxy_cert', isPlain, noTls],
+    ['vnc_proxy_key', isPlain, noTls],
+    [
+      'vnc_proxy_ipv6',
+      settings.vnc_proxy_ipv6 && proxy.kind !== 'port',
+      'where vnc_proxy_port is no bare PORT',
+    ],
+    ['recheck_interval', settings.service_auth === undefined, 'without service_auth'],
+  ];
+  return idle
+    .filter(([name, isIdle]) => isIdle && isSet(name))
+    .map(([name, , because]) => `${name} has no effect ${because}`);
+}
+
+/** Browsers read this list at the page in the words of CSP, which has none for some origins. */
+function withoutWord({ allowed_origins: origins }: Settings): string[] {
+  return origins
+    .filter((origin) => frameAncestor(origin) === undefined)
+    .map(
+      (origin) =>
+        `allowed_origins: ${origin} may open consoles, but no frame-ancestors can name it: its pages cannot embed the console page`,
     );
-  }
-  const { vnc_proxy_ipv6: ipv6, vnc_proxy_port: proxy } = settings;
-  if (ipv6 && proxy.kind !== 'port')
-    warnings.push('vnc_proxy_ipv6 has no effect where vnc_proxy_port is no bare PORT');
-  const told = `has no effect with token_store: ${store}`;
-  if (redis_url !== undefined && store !== 'redis') warnings.push(`redis_url ${told}`);
-  if (sealed_keys !== undefined && store !== 'sealed') warnings.push(`sealed_keys ${told}`);
-  return warnings;
 }
 
 /** Redis may be others' as well, and tokens say where a console is. */

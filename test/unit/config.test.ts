@@ -368,6 +368,11 @@ describe('a mistake', () => {
     ['console_ports', ''],
     ['token_folder_name', '../etc'],
     ['token_folder_name', '.hidden'],
+    ['token_folder_name', 'vnctoken'],
+    ['token_folder_name', 'vnctoken-run'],
+    ['public_url', '"https://a;b.example"'],
+    ['public_url', 'https://a.example:0'],
+    ['public_url', 'https://u@a.example'],
     ['vnc_proxy_port', 'on'],
     ['vnc_proxy_port', '"host:"'],
     ['websockify_files', 'maybe'],
@@ -439,6 +444,34 @@ describe('a mistake', () => {
       expect.stringMatching(/^token_store: redis without password_key: /),
     ]);
     expect(load({ own: `${own}:password_key: /k\n` }).warnings).toEqual([]);
+  });
+
+  it.each<[lines: string, told: string | undefined]>([
+    [':redis_prefix: "a:"', 'redis_prefix has no effect with token_store: file'],
+    [
+      ':token_store: memory\n:websockify_files: yes',
+      'websockify_files has no effect with token_store: memory',
+    ],
+    [':token_store: memory\n:websockify_files: no', undefined],
+    [
+      ':websockify_files: no\n:token_folder_name: x',
+      'token_folder_name has no effect with websockify_files: no',
+    ],
+    [':vnc_proxy_cert: /c', 'vnc_proxy_cert has no effect with vnc_proxy_support_wss: no'],
+    [':vnc_proxy_port: off\n:vnc_proxy_key: /k', 'vnc_proxy_key has no effect with vnc_proxy_port: off'],
+    [
+      ':vnc_proxy_port: 127.0.0.1:1\n:vnc_proxy_ipv6: yes',
+      'vnc_proxy_ipv6 has no effect where vnc_proxy_port',
+    ],
+    [':recheck_interval: 5', 'recheck_interval has no effect without service_auth'],
+    [':vnc_proxy_key:\n:redis_prefix:', undefined],
+  ])('is to set what changes nothing (%j): that is told, and not fatal', (own, told) => {
+    const { warnings } = load({ own: `${own}\n` });
+    expect(warnings).toEqual(told === undefined ? [] : [expect.stringContaining(told)]);
+  });
+
+  it("is not what Sunstone's file has for others", () => {
+    expect(load({ sunstone: ':vnc_proxy_cert: /c\n:vnc_proxy_key: /k\n' }).warnings).toEqual([]);
   });
 
   it.each([
