@@ -31,9 +31,11 @@ import { canonicalHost } from './origin.js';
 import { type Prepared, prepareAll } from './prepared.js';
 import { createEndpoint } from './rpc/endpoint.js';
 import { type ChosenStore, createStore, isShared } from './stores.js';
+import { holderOf } from './tokens/grant.js';
 import { findPasswordKey, ownPasswordKey, readPasswordKey } from './tokens/password-key.js';
 import type { PasswordKey } from './tokens/password-seal.js';
 import type { TokenStore } from './tokens/store.js';
+import { fingerprint } from './tokens/token.js';
 
 /** What follows from the settings, and is made anew with them. */
 interface Present {
@@ -106,6 +108,10 @@ export class ControlPlane {
       issue: createIssue({
         ...{ oned, facts, identities, store, zone },
         settings: () => issueSettings(this.present, this.passwordKey),
+        onGivenWay: ({ hash, record: { grant } }) => {
+          const about = { vm: grant.vmId, ...holderOf(grant), fingerprint: fingerprint(hash) };
+          audit('revoked', { ...about, by: 'max_tokens_per_vm' });
+        },
       }),
       ...{ oned, identities, revocation, zone, audit, logger, isExempt },
       maxBodyBytes: loaded.settings.max_body,
@@ -235,6 +241,7 @@ function issueSettings({ settings, rules, serviceSession }: Present, passwordKey
     ttlMs: settings.token_ttl * 1000,
     consolePorts: consolePortsOf(settings),
     maxTokensPerVm: settings.max_tokens_per_vm,
+    maxTokensPerUser: settings.max_tokens_per_user,
     serviceSession,
     vnc: {
       // Without a proxy of ours consoles go through OpenNebula 6's, which answers nothing.

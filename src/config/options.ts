@@ -159,9 +159,18 @@ export const options = {
   max_tokens_per_vm: {
     type: type.integer(1, 1_000_000),
     default: '256',
-    help: 'live tokens of one VM',
+    help: 'live tokens of one VM; where it is full, who has most makes room for who has fewer',
   },
-  max_sessions_per_vm: { type: type.integer(1, 256), default: '16', help: 'sessions on one VM' },
+  max_tokens_per_user: {
+    type: type.integer(1, 1_000_000),
+    default: '1024',
+    help: 'live tokens of one user',
+  },
+  max_sessions_per_vm: {
+    type: type.integer(1, 256),
+    default: '16',
+    help: 'sessions on one VM; where it is full, who has most makes room for who has fewer',
+  },
   max_sessions_per_user: {
     type: type.integer(1, 1_000_000),
     default: '64',

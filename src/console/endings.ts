@@ -13,7 +13,8 @@ const endings = {
   revoked: { code: 4002, reason: 'Access was withdrawn' },
   expired: { code: 4003, reason: 'The time for this console is over' },
   'vm-gone': { code: 4004, reason: 'The VM is gone, or no longer yours' },
-} as const satisfies Record<EndingWord | 'expired', { code: number; reason: string }>;
+  'given-way': { code: 4005, reason: 'Somebody else needs a place on this VM' },
+} as const satisfies Record<EndingWord | 'expired' | 'given-way', { code: number; reason: string }>;
 
 /** What a probe of another host may take on top, for the way there and back. */
 const PROBE_WAY_MS = 500;

@@ -202,7 +202,8 @@ export class Gate implements ConsoleGate {
       throw new GatewayError('token-in-use', { detail: 'taken over at once' });
     if (endedBecause !== undefined)
       throw new GatewayError('token-not-valid', { detail: `token: ${endedBecause}` });
-    sessions.add({ id, hash: key.hash, grant, client, since: store.now(), endsAt, place, ref }, replaced);
+    const session = { id, hash: key.hash, grant, client, since: store.now(), endsAt, place, ref };
+    for (const other of sessions.add(session, replaced)) endings.endHere(other, 'given-way');
     endings.end(replaced, 'taken-over');
     if (replaced.length > 0) audit('taken-over', about(arrival));
     audit('redeemed', { ...about(arrival), target: grant.target, worker: place.worker });

@@ -7,7 +7,7 @@ import type { SessionString } from '../oned/session-string.js';
 import type { Graphics, VmFacts } from '../oned/vm.js';
 import type { Caller, Grant } from '../tokens/grant.js';
 import { issued } from '../tokens/rules.js';
-import type { TokenStore } from '../tokens/store.js';
+import type { StoredToken, TokenStore } from '../tokens/store.js';
 import type { Token } from '../tokens/token.js';
 import type { Identities, Identity } from './identities.js';
 import { type ConsolePorts, targetOf } from './policy.js';
@@ -20,6 +20,7 @@ export interface IssueSettings {
   readonly ttlMs: number;
   readonly consolePorts: ConsolePorts;
   readonly maxTokensPerVm: number;
+  readonly maxTokensPerUser: number;
   /** The service's own: the VM is looked at again later, so what gave the caller the VM is written down. */
   readonly serviceSession: SessionString | undefined;
   readonly vnc: VncSettings;
@@ -34,6 +35,8 @@ export interface IssueParts {
   readonly zone: Pick<ServiceZone, 'learn' | 'stamp'>;
   /** Asked at every call, so that it may change while running. */
   readonly settings: () => IssueSettings;
+  /** Is told of a token that had to make room for one of another user. */
+  readonly onGivenWay?: ((one: StoredToken) => void) | undefined;
 }
 
 export interface IssuedConsole {
@@ -51,10 +54,11 @@ export type IssueConsole = (
 ) => Promise<IssuedConsole>;
 
 /** @returns a function that throws GatewayError: oned's refusal or failure, the policy's, or the store's */
-export function createIssue({ oned, facts, identities, store, zone, settings }: IssueParts): IssueConsole {
+export function createIssue(parts: IssueParts): IssueConsole {
+  const { oned, facts, identities, store, zone, settings, onGivenWay } = parts;
   return async (session, vmId, options, signal, by) => {
     const vm = await oned.vmInfo(session, vmId, signal, { by });
-    const { ttlMs, consolePorts, maxTokensPerVm, serviceSession, vnc, bindClient } = settings();
+    const { ttlMs, consolePorts, serviceSession, vnc, bindClient, ...limits } = settings();
     const target = targetOf(vm, consolePorts);
     // Only now that oned has let the caller see the VM.
     const password =
@@ -76,7 +80,9 @@ export function createIssue({ oned, facts, identities, store, zone, settings }: 
       ...{ issuedAt, expiresAt: issuedAt + ttlMs },
     };
     const token = await store.create(issued(grant), {
-      maxOfVm: maxTokensPerVm,
+      maxOfVm: limits.maxTokensPerVm,
+      maxOfUser: limits.maxTokensPerUser,
+      onGivenWay,
       // websockify would let in any address, and leave the password and what may pass to the browser.
       forWebsockify: !bindClient && access === undefined,
     });

@@ -4,7 +4,9 @@
 import { networkOf } from '../client-address.js';
 import { GatewayError } from '../errors.js';
 import type { EndingWord } from '../tokens/bus.js';
-import { type Grant, UNKNOWN_UID } from '../tokens/grant.js';
+import { countByOwner, givingWay } from '../tokens/fair-share.js';
+import type { Grant } from '../tokens/grant.js';
+import { ownerOf } from '../tokens/owner.js';
 import type { SessionId } from '../tokens/record.js';
 import type { TokenHash } from '../tokens/token.js';
 
@@ -40,7 +42,7 @@ export interface LiveSession {
 /** A session to be, from its claim on the token until its place is known. */
 export interface Arrival {
   /** It has to end before it has begun. */
-  endedBecause?: EndingWord | 'expired';
+  endedBecause?: EndingWord | 'expired' | 'given-way';
 }
 
 export interface SessionLimits {
@@ -54,6 +56,14 @@ export interface SessionRegistryParts {
   readonly limits: () => SessionLimits;
   /** Addresses that stand for many clients are not counted. */
   readonly isExempt: (client: string) => boolean;
+}
+
+interface CountKey {
+  readonly key: string;
+  readonly limit: number;
+  readonly setting: string;
+  /** Several users have these places, and none of them all. */
+  readonly isShared?: true;
 }
 
 export class SessionRegistry {
@@ -89,9 +99,11 @@ export class SessionRegistry {
 
   /**
    * @param replaced sessions that will be told to end when this one is among them
+   * @returns sessions that have to give way to it, and do not count any more: of a VM's places nobody keeps so many
+   * that somebody else has at least two fewer
    * @throws GatewayError `too-many-sessions`, and then it is not
    */
-  add(session: LiveSession, replaced: readonly SessionId[] = []): void {
+  add(session: LiveSession, replaced: readonly SessionId[] = []): readonly SessionId[] {
     const room = new Map<string, number>();
     for (const id of replaced) {
       const other = this.live.get(id);
@@ -99,12 +111,28 @@ export class SessionRegistry {
       for (const { key } of this.keysOf(other)) room.set(key, (room.get(key) ?? 0) + 1);
     }
     const keys = this.keysOf(session);
-    const over = keys.find(({ key, limit }) => (this.counts.get(key) ?? 0) - (room.get(key) ?? 0) >= limit);
-    if (over !== undefined) {
+    const [over, ...more] = keys.filter(
+      ({ key, limit }) => (this.counts.get(key) ?? 0) - (room.get(key) ?? 0) >= limit,
+    );
+    const isVmAlone = over?.isShared === true && more.length === 0;
+    const one = isVmAlone ? this.givingWayTo(session, replaced) : undefined;
+    if (over !== undefined && one === undefined) {
       throw new GatewayError('too-many-sessions', { detail: `${over.setting} (${over.limit}) is reached` });
     }
+    if (one !== undefined) this.leave(one);
     this.live.set(session.id, session);
     for (const { key } of keys) this.counts.set(key, (this.counts.get(key) ?? 0) + 1);
+    return one === undefined ? [] : [one];
+  }
+
+  /** Of the user who has most on the VM, who came last: those who have been there for long go on. */
+  private givingWayTo({ grant }: LiveSession, replaced: readonly SessionId[]): SessionId | undefined {
+    const there = this.all().filter(
+      ({ id, grant: { vmId } }) => vmId === grant.vmId && !this.leaving.has(id) && !replaced.includes(id),
+    );
+    const counts = countByOwner(there.map((one) => ownerOf(one.grant)));
+    const [most] = givingWay(counts, ownerOf(grant));
+    return there.findLast((one) => ownerOf(one.grant) === most)?.id;
   }
 
   /** The session has been told to end, and will be removed. */
@@ -144,20 +172,15 @@ export class SessionRegistry {
     }
   }
 
-  private keysOf({ grant, client }: LiveSession): { key: string; limit: number; setting: string }[] {
+  private keysOf({ grant, client }: LiveSession): CountKey[] {
     const { perVm, perUser, perAddress, perHost } = this.parts.limits();
     // Counted all the same: the configuration may change while the session lives.
     const addressLimit = this.parts.isExempt(client) ? Number.POSITIVE_INFINITY : perAddress;
     return [
       { key: 'host', limit: perHost, setting: 'max_sessions' },
       { key: `address ${networkOf(client)}`, limit: addressLimit, setting: 'max_sessions_per_address' },
-      { key: userKeyOf(grant), limit: perUser, setting: 'max_sessions_per_user' },
-      { key: `vm ${grant.vmId}`, limit: perVm, setting: 'max_sessions_per_vm' },
+      { key: `user ${ownerOf(grant)}`, limit: perUser, setting: 'max_sessions_per_user' },
+      { key: `vm ${grant.vmId}`, limit: perVm, setting: 'max_sessions_per_vm', isShared: true },
     ];
   }
-}
-
-/** Those of whom only the name is known are counted by it. */
-function userKeyOf({ uid, user }: Grant): string {
-  return uid === UNKNOWN_UID ? `user by name ${user}` : `user ${uid}`;
 }

@@ -23,8 +23,15 @@ export interface StoredToken {
 export type Change<R> = (record: TokenRecord | undefined, now: number) => Changed<R>;
 
 export interface CreateOptions {
-  /** Of records of the same VM that are not forgotten. */
+  /**
+   * Live tokens of the VM. Where there are so many, one of whoever has most gives way to one of a user who has fewer
+   * (`fair-share`).
+   */
   readonly maxOfVm: number;
+  /** Live tokens of the user; undefined: no such limit. */
+  readonly maxOfUser?: number | undefined;
+  /** Is told of a token that had to give way. */
+  readonly onGivenWay?: ((one: StoredToken) => void) | undefined;
   /** Whether websockify may serve the token as well. */
   readonly forWebsockify: boolean;
 }
@@ -38,8 +45,8 @@ export interface TokenStore {
   now(): number;
   /**
    * Keeps a record under a new token.
-   * @throws GatewayError `store-failed` when it cannot be kept, and then nothing of it is left; `over-limit`;
-   * `store-unavailable`
+   * @throws GatewayError `store-failed` when it cannot be kept, and then nothing of it is left; `too-many-tokens`;
+   * `over-limit`; `store-unavailable`
    */
   create(record: TokenRecord, options: CreateOptions): Promise<Token>;
   /**

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { clipboardModes } from '../../src/clipboard.ts';
 import { GatewayError } from '../../src/errors.ts';
 import type { Grant } from '../../src/tokens/grant.ts';
+import { MAX_ENDED_OF_USER, MAX_ENDED_OF_VM } from '../../src/tokens/limits.ts';
 import type { Lease, SessionId, TokenRecord } from '../../src/tokens/record.ts';
 import {
   type ClaimOutcome,
@@ -17,7 +18,7 @@ import {
   renew,
   type TokenRules,
 } from '../../src/tokens/rules.ts';
-import type { TokenKey } from '../../src/tokens/store.ts';
+import type { StoredToken, TokenKey } from '../../src/tokens/store.ts';
 import { hashToken, type Token } from '../../src/tokens/token.ts';
 import { type StoreUnderTest, storeKinds } from '../support/token-stores.ts';
 import { waitFor } from '../support/wait.ts';
@@ -35,6 +36,11 @@ function grantNow({ store }: StoreUnderTest, over: Partial<Grant> = {}): Grant {
   const now = store.now();
   const target = { host: 'node1', port: 5907 };
   return { vmId: 7, target, uid: 2, user: 'alice', issuedAt: now, expiresAt: now + ttl, ...over };
+}
+
+/** Somebody, by a name that stands for an id of its own. */
+function person(user: string): { uid: number; user: string } {
+  return { uid: [...user].reduce((sum, character) => (sum * 31 + character.charCodeAt(0)) % 1e6, 1), user };
 }
 
 function keyOf(token: Token): TokenKey {
@@ -302,6 +308,135 @@ describe.each(storeKinds)('the $name store', ({ start }) => {
     const results = await Promise.allSettled(creations);
     expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(5);
     expect(await under.store.ofVm(7)).toHaveLength(5);
+  });
+
+  it('refuses more tokens of a user than he may have, of whatever VMs, also at the same time', async () => {
+    const under = await start();
+    let vmId = 0;
+    const one = (user: string, expiresAt = under.store.now() + ttl) => {
+      const grant = grantNow(under, { vmId: ++vmId, ...person(user), expiresAt });
+      return under.store.create(issued(grant), { ...roomy, maxOfUser: 5 });
+    };
+    const ofAlice = await Promise.allSettled(Array.from({ length: 20 }, () => one('alice')));
+    const made = ofAlice.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
+    expect(made).toHaveLength(5);
+    const refused = {
+      code: 'too-many-tokens',
+      oneCode: 0x2000,
+      detail: 'max_tokens_per_user (5) is reached',
+    };
+    await expect(one('alice')).rejects.toMatchObject(refused);
+    expect((await under.store.list(100)).map(({ hash }) => hash).toSorted()).toEqual(
+      made.map(hashToken).toSorted(),
+    );
+    await one('bob');
+    await revoke(under, made[0] as Token);
+    await one('alice', under.store.now() + minute);
+    await expect(one('alice')).rejects.toMatchObject(refused);
+    await under.advance(minute);
+    await one('alice');
+    await expect(one('alice')).rejects.toMatchObject(refused);
+  });
+
+  it('counts a token that is used and left no longer than it opens', async () => {
+    const under = await start();
+    const one = (vmId: number) =>
+      under.store.create(issued(grantNow(under, { vmId, expiresAt: under.store.now() + hour })), {
+        ...roomy,
+        maxOfUser: 2,
+      });
+    const [first, second] = [await one(1), await one(2)];
+    await claimAs(under, first, 's1');
+    await claimAs(under, second, 's2');
+    for (let passed = 0; passed < 2 * hour; passed += RENEW_EVERY_MS) {
+      await under.advance(RENEW_EVERY_MS);
+      await renewAs(under, second, 's2');
+    }
+    await one(3);
+    await expect(one(4)).rejects.toMatchObject({ code: 'too-many-tokens' });
+  });
+
+  it('lets whoever has most tokens of a full VM make room for others, his oldest unused one first', async () => {
+    const under = await start();
+    const gone: string[] = [];
+    const onGivenWay = ({ hash }: StoredToken) => void gone.push(hash);
+    const one = async (user: string) => {
+      await under.advance(1000);
+      return under.store.create(issued(grantNow(under, person(user))), { ...roomy, maxOfVm: 6, onGivenWay });
+    };
+    const ofMallory: Token[] = [];
+    for (let i = 0; i < 6; i++) ofMallory.push(await one('mallory'));
+    await expect(one('mallory')).rejects.toMatchObject({ code: 'too-many-tokens' });
+    await claimAs(under, ofMallory[0] as Token, 's0');
+    const ofAlice = [await one('alice'), await one('alice')];
+    const ofBob = [await one('bob')];
+    // Two, two and two: nobody has so many more that a place would not go back and forth.
+    const ofBoth = [...ofAlice, ...ofBob, await one('bob')];
+    for (const user of ['mallory', 'alice', 'bob']) {
+      await expect(one(user)).rejects.toMatchObject({ detail: 'max_tokens_per_vm (6) is reached' });
+    }
+    expect(gone).toEqual(ofMallory.slice(1, 5).map(hashToken));
+    for (const token of ofMallory.slice(1, 5))
+      expect((await claimAs(under, token, 's')).kind).toBe('not-valid');
+    for (const token of ofBoth) expect(await recordOf(under, token)).toBeDefined();
+    expect(await renewAs(under, ofMallory[0] as Token, 's0')).toBe('renewed');
+    expect(await under.store.ofVm(7)).toHaveLength(6);
+  });
+
+  it('ends no console that somebody is on, and takes a token that was left before it refuses', async () => {
+    const under = await start();
+    const one = (user: string) =>
+      under.store.create(issued(grantNow(under, person(user))), { ...roomy, maxOfVm: 3 });
+    const ofMallory = [await one('mallory'), await one('mallory'), await one('mallory')] as const;
+    for (const [i, token] of ofMallory.entries()) await claimAs(under, token, `s${i}`);
+    await expect(one('alice')).rejects.toMatchObject({ code: 'too-many-tokens' });
+    await releaseAs(under, ofMallory[1], 's1');
+    await one('alice');
+    expect(await recordOf(under, ofMallory[1])).toBeUndefined();
+    expect(await renewAs(under, ofMallory[0], 's0')).toBe('renewed');
+    expect(await renewAs(under, ofMallory[2], 's2')).toBe('renewed');
+  });
+
+  it('gives every one of many users his place at the same time, and never more than there are', async () => {
+    const under = await start();
+    const one = (user: string) =>
+      under.store.create(issued(grantNow(under, person(user))), { ...roomy, maxOfVm: 8 });
+    for (let i = 0; i < 8; i++) await one('mallory');
+    const settled = await Promise.allSettled(
+      Array.from({ length: 12 }, (_, i) => one(i % 3 === 0 ? `user${i}` : 'mallory')),
+    );
+    expect(settled.filter(({ status }) => status === 'fulfilled').length).toBeLessThanOrEqual(4);
+    expect((await under.store.ofVm(7)).length).toBeLessThanOrEqual(8);
+    await one('alice');
+    const users = (await under.store.ofVm(7)).map(({ record }) => record.grant.user);
+    expect(users.length).toBeLessThanOrEqual(8);
+    expect(users).toContain('alice');
+  });
+
+  it('remembers so many ended tokens of a user and of a VM, those longest that somebody was on', async () => {
+    const under = await start();
+    const end = async (vmId: number, user: string, isUsed = false) => {
+      const token = await create(under, { vmId, ...person(user) });
+      if (isUsed) await claimAs(under, token, 's1');
+      await revoke(under, token);
+      return token;
+    };
+    const endMany = async (count: number, one: (i: number) => Promise<unknown>) => {
+      for (let i = 0; i < count; i += 50)
+        await Promise.all(Array.from({ length: Math.min(50, count - i) }, (_, at) => one(i + at)));
+    };
+    const used = await end(1, 'mallory', true);
+    await endMany(MAX_ENDED_OF_VM + 40, (i) => end(1, `user${i}`));
+    expect(await under.store.ofVm(1)).toHaveLength(MAX_ENDED_OF_VM);
+    expect((await recordOf(under, used))?.ended).toBe('revoked');
+    await endMany(MAX_ENDED_OF_USER + 40, (i) => end(1000 + i, 'mallory'));
+    const listed = await under.store.list(100_000);
+    expect(listed.filter(({ record }) => record.grant.user === 'mallory')).toHaveLength(MAX_ENDED_OF_USER);
+    expect(await renewAs(under, used, 's1')).toBe('revoked');
+    // What is forgotten opens no more than what is remembered.
+    const last = await end(2, 'mallory');
+    expect((await claimAs(under, last, 's')).kind).toBe('not-valid');
+    expect(await claimAs(under, used, 's')).toEqual(notValid('ended'));
   });
 
   it('remembers for an hour and more that a token was ended, and opens it no more', async () => {

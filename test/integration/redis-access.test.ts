@@ -63,7 +63,7 @@ describe('a user of Redis', () => {
     const { store } = await openRedisStore(`redis://127.0.0.1:${redis.port}/3`);
     await createToken(store);
     expect(await redis.cli('dbsize')).toBe('0');
-    expect(await redis.cli('-n', '3', 'dbsize')).toBe('2');
+    expect(await redis.cli('-n', '3', 'dbsize')).toBe('3');
   });
 });
 

@@ -142,7 +142,7 @@ describe('Sentinels', () => {
     const { store: two } = await openRedisStore(url);
     const token = await createToken(one);
     await claimToken(one, token);
-    const followed = async () => (await replica.cli('dbsize')) === '2';
+    const followed = async () => (await replica.cli('dbsize')) === '3';
     await waitFor(followed, { what: 'the replica to have it' });
     await master.kill();
     await expect(recordOf(one, token)).rejects.toMatchObject({ code: 'store-unavailable' });

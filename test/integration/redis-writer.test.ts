@@ -108,7 +108,7 @@ describe('an index that somebody else wrote', () => {
     const token = await createToken(store, { vmId: 8 });
     await redis.cli(
       'zadd',
-      `${prefix}vm:7`,
+      `${prefix}vm::7`,
       '9999999999999',
       hashToken(token),
       'inf',
@@ -125,7 +125,10 @@ describe('an index that somebody else wrote', () => {
 describe('a message that somebody else published', () => {
   it.each<[what: string, message: object]>([
     ['an end', { type: 'end', sessions: ['a'], why: 'revoked' }],
-    ['a revocation of everything', { type: 'revoke', selection: {}, until: 8.64e15 }],
+    [
+      'a revocation of everything',
+      { type: 'revoke', selection: { zone: { endpoint: 'A'.repeat(16) } }, until: 8.64e15 },
+    ],
     ['a question', { type: 'probe', session: 'a', question: 'q' }],
     ['an answer', { type: 'probed', question: 'q', alive: true }],
   ])('%s is not heard', async (_what, message) => {

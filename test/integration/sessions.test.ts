@@ -130,6 +130,40 @@ describe.each([1, 2])('with %i processes', (workers) => {
     }
   });
 
+  it('a VM that several may use is filled by none of them: who has most makes room, tokens and consoles', async () => {
+    const consoles = await start({ max_tokens_per_vm: 4, max_sessions_per_vm: 2, token_sessions: 'single' });
+    const { vmId, token: first } = await consoles.console(greetAndEcho);
+    consoles.oned.changeVm(vmId, { permissions: 'um-um-um-' });
+    const second = await consoles.service.issueToken(vmId);
+    const [one, two] = [await consoles.open(first), await consoles.open(second)];
+    for (const browser of [one, two]) await echoes(browser, 'there');
+    const unused = [await consoles.service.issueToken(vmId), await consoles.service.issueToken(vmId)];
+    const call = (session: string) => consoles.service.call('one.vm.vnctokenonly', [session, vmId]);
+    const [ok, text, code] = await call('oneadmin:oneadmin');
+    expect([ok, code]).toEqual([false, 0x2000]);
+    expect(text).toMatch(/^This VM has too many console links, try again later \(ref \w{6}\)$/);
+    const ofAlice = await consoles.service.issueToken(vmId, 'alice:secret');
+    expect((await consoles.open(unused[0] ?? '')).status).toBe(401);
+    const her = await consoles.open(ofAlice);
+    await echoes(her, 'me too');
+    expect(await two.closeFrame()).toEqual({ code: 4005, reason: 'Somebody else needs a place on this VM' });
+    await echoes(one, 'still here');
+    // One each: nobody has so many more that she could have another one, or he his again.
+    expect((await consoles.open(unused[1] ?? '')).status).toBe(429);
+    const [given] = audited(consoles.service.logLines(), 'revoked');
+    expect(given).toMatchObject({ vm: vmId, user: 'oneadmin', by: 'max_tokens_per_vm' });
+  });
+
+  it('a user has so many tokens over all VMs', async () => {
+    const consoles = await start({ max_tokens_per_user: 2 });
+    await consoles.console(greetAndEcho);
+    const { vmId } = await consoles.console(greetAndEcho);
+    const [ok, text, code] = await consoles.service.call('one.vm.vnctoken', ['oneadmin:oneadmin', vmId]);
+    expect([ok, code]).toEqual([false, 0x2000]);
+    expect(text).toMatch(/^You have too many console links, try again later \(ref \w{6}\)$/);
+    await consoles.service.issueToken(vmId, 'alice:secret');
+  });
+
   it('a target that refuses leaves no session and no lease', async () => {
     const consoles = await start({ max_sessions: 1 });
     for (let i = 0; i < 5; i++) {

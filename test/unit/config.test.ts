@@ -63,6 +63,7 @@ describe('the settings', () => {
       ...{ view_only_without_manage: false, clipboard: 'both' },
       server_users: [],
       max_tokens_per_vm: 256,
+      max_tokens_per_user: 1024,
       max_sessions_per_vm: 16,
       max_sessions_per_user: 64,
       max_sessions_per_address: 64,

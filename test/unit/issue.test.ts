@@ -87,7 +87,13 @@ function world({
       },
     },
     settings: () => ({
-      ...{ ttlMs: 600_000, maxTokensPerVm: 256, serviceSession: undefined, bindClient: false },
+      ...{
+        ttlMs: 600_000,
+        maxTokensPerVm: 256,
+        maxTokensPerUser: 1024,
+        serviceSession: undefined,
+        bindClient: false,
+      },
       consolePorts: { allowed: [{ first: 5900, last: 65535 }], missing: undefined },
       vnc: { auth: 'pass', clipboard: 'both', viewOnlyWithoutManage: false, passwordKey: undefined },
       ...settings,
@@ -111,7 +117,10 @@ it('asks oned for the VM as the caller, then stores, then answers', async () => 
     ...{ issuedAt: 1_000_000, expiresAt: 1_600_000 },
   });
   expect(stored).toEqual([
-    { record: { grant, keepUntil: 1_600_000 }, options: { maxOfVm: 256, forWebsockify: true } },
+    {
+      record: { grant, keepUntil: 1_600_000 },
+      options: { maxOfVm: 256, maxOfUser: 1024, forWebsockify: true },
+    },
   ]);
 });
 
@@ -131,9 +140,9 @@ it('writes down neither the session nor the password', async () => {
 });
 
 it('keeps a token from websockify where only the first address may use it', async () => {
-  const { issue, stored } = world({ settings: { bindClient: true, maxTokensPerVm: 3 } });
+  const { issue, stored } = world({ settings: { bindClient: true, maxTokensPerVm: 3, maxTokensPerUser: 5 } });
   await issue();
-  expect(stored[0]?.options).toEqual({ maxOfVm: 3, forWebsockify: false });
+  expect(stored[0]?.options).toEqual({ maxOfVm: 3, maxOfUser: 5, forWebsockify: false });
 });
 
 it.each(['alice:secret', 'ALICE:secret', 'serveradmin:alice:secret'])(

@@ -169,8 +169,8 @@ describe('an end that comes as the console is opened', () => {
     // In the very moment in which it is entered in the list of sessions.
     const add = stage.sessions.add.bind(stage.sessions);
     stage.sessions.add = (session, replaced) => {
-      add(session, replaced);
       queueMicrotask(() => stage.endings.end([session.id], 'revoked'));
+      return add(session, replaced);
     };
     const opened = await proxy.open(token);
     expect(await opened.closeFrame()).toEqual({ code: 4002, reason: 'Access was withdrawn' });

@@ -49,6 +49,7 @@ function registry(limits: Partial<SessionLimits> = {}): SessionRegistry {
 describe('limits of sessions', () => {
   it.each([
     ['max_sessions_per_vm (2)', [{}, { user: 'bob' }], { user: 'carol' }],
+    ['max_sessions_per_vm (2)', [{}, {}], {}],
     ['max_sessions_per_user (3)', [{}, { vmId: 8 }, { vmId: 9 }], { vmId: 10 }],
     [
       'max_sessions_per_address (4)',
@@ -80,6 +81,36 @@ describe('limits of sessions', () => {
     sessions.add(session({ vmId: 2, user: 'address 192.0.2.3', client: '192.0.2.2' }));
     sessions.add(session({ vmId: 3, user: 'host', client: '192.0.2.3' }));
     expect(sessions.size).toBe(3);
+  });
+
+  it('let whoever has most of a VM make room for others, the one that came last first', () => {
+    const sessions = registry({ perVm: 6, perUser: 9, perAddress: 99, perHost: 99 });
+    const add = (user: string) => {
+      const one = session({ user });
+      return { id: one.id, gone: sessions.add(one) };
+    };
+    const ofMallory = Array.from({ length: 6 }, () => add('mallory').id);
+    expect(() => add('mallory')).toThrow('max_sessions_per_vm (6)');
+    const gone = ['alice', 'bob', 'alice', 'bob'].flatMap((user) => add(user).gone);
+    expect(gone).toEqual(ofMallory.slice(2).toReversed());
+    for (const user of ['mallory', 'alice', 'bob'])
+      expect(() => add(user)).toThrow('max_sessions_per_vm (6)');
+    // Another one has fewer than all of them, but nobody has two more.
+    expect(add('carol').gone).toHaveLength(1);
+    for (const id of gone) {
+      expect(sessions.isLeaving(id)).toBe(true);
+      sessions.remove(id);
+    }
+    expect(sessions.size).toBe(6 + 1);
+  });
+
+  it('let nobody make room where another limit is reached as well, or for who replaces one', () => {
+    const sessions = registry({ perVm: 3, perUser: 9, perAddress: 9, perHost: 3 });
+    const ofMallory = Array.from({ length: 3 }, () => session({ user: 'mallory' }));
+    for (const one of ofMallory) sessions.add(one);
+    expect(() => sessions.add(session({ user: 'alice' }))).toThrow('max_sessions (3)');
+    expect(ofMallory.map(({ id }) => sessions.isLeaving(id))).toEqual([false, false, false]);
+    expect(sessions.add(session({ user: 'mallory' }), [ofMallory[0]?.id as SessionId])).toEqual([]);
   });
 
   it('do not count who has been told to go, and count him off only once', () => {

@@ -1,8 +1,9 @@
-// The records of one host in memory, to be found by token, by VM and by the time of their end.
+// The records of one host in memory, to be found by token, by VM, by user and by the time of their end.
 // What always holds: the indexes agree with the records; ended tokens are kept apart, so that they neither fill up the
-// place of living ones nor stand in front of them, and the oldest of them go first when there are too many.
-
+// place of living ones nor stand in front of them, and there are so many of a VM, of a user and of all.
 import type { Grant } from '../grant.js';
+import { MAX_ENDED_OF_USER, MAX_ENDED_OF_VM } from '../limits.js';
+import { type Owner, ownerOf } from '../owner.js';
 import type { TokenRecord } from '../record.js';
 import type { StoredToken } from '../store.js';
 import type { TokenHash } from '../token.js';
@@ -41,8 +42,7 @@ export class RecordTable {
     other.delete(hash);
     shelf.set(hash, record);
     this.order.put(hash, record.keepUntil);
-    const oldest = this.ended.size > this.maxEnded ? this.ended.oldest() : undefined;
-    if (oldest !== undefined) this.delete(oldest);
+    if (record.ended !== undefined) this.forgetEnded(record);
   }
 
   delete(hash: TokenHash): void {
@@ -67,23 +67,48 @@ export class RecordTable {
     return removed;
   }
 
+  /** Makes room for one that has just been ended. */
+  private forgetEnded({ grant }: TokenRecord): void {
+    const { ended } = this;
+    const owner = ownerOf(grant);
+    if (ended.countOfVm(grant.vmId) > MAX_ENDED_OF_VM) this.forgetFirst(ended.ofVm(grant.vmId));
+    if (ended.countOfOwner(owner) > MAX_ENDED_OF_USER) this.forgetFirst(ended.ofOwner(owner));
+    const oldest = ended.size > this.maxEnded ? ended.oldest() : undefined;
+    if (oldest !== undefined) this.delete(oldest);
+  }
+
+  /** The one that would be forgotten first anyway. */
+  private forgetFirst(stored: readonly StoredToken[]): void {
+    const [first, ...others] = stored;
+    if (first === undefined) return;
+    const sooner = (one: StoredToken, other: StoredToken) =>
+      other.record.keepUntil < one.record.keepUntil ? other : one;
+    this.delete(others.reduce(sooner, first).hash);
+  }
+
   /**
    * Tokens of a VM that have neither ended nor expired; no more than the limit are counted, as long as that is enough.
    * A token of another zone's VM that has the same id is none of them.
    */
   countOfVm(vm: Pick<Grant, 'zone' | 'vmId'>, now: number, limit: number): number {
     const count = this.live.countOfVm(vm.vmId);
-    if (count < limit) return count;
+    return count < limit ? count : this.liveOfVm(vm, now).length;
+  }
+
+  /** The same of a user. */
+  countOfOwner(owner: Owner, now: number, limit: number): number {
+    const count = this.live.countOfOwner(owner);
+    return count < limit ? count : present(this.live.ofOwner(owner), now).length;
+  }
+
+  liveOfVm(vm: Pick<Grant, 'zone' | 'vmId'>, now: number): readonly StoredToken[] {
     const name = vmNameOf(vm);
-    return this.live
-      .ofVm(vm.vmId)
-      .filter(({ record }) => record.keepUntil > now && vmNameOf(record.grant) === name).length;
+    return present(this.live.ofVm(vm.vmId), now).filter(({ record }) => vmNameOf(record.grant) === name);
   }
 
   ofVm(vmId: number, now: number, zone?: OwnZone): readonly StoredToken[] {
-    return [...this.live.ofVm(vmId), ...this.ended.ofVm(vmId)].filter(
-      ({ record }) => record.keepUntil > now && isListedIn(record.grant.zone, zone),
-    );
+    const stored = present([...this.live.ofVm(vmId), ...this.ended.ofVm(vmId)], now);
+    return stored.filter(({ record }) => isListedIn(record.grant.zone, zone));
   }
 
   /** The living first. */
@@ -99,9 +124,14 @@ export class RecordTable {
   }
 }
 
+function present(stored: readonly StoredToken[], now: number): readonly StoredToken[] {
+  return stored.filter(({ record }) => record.keepUntil > now);
+}
+
 class Shelf {
   private readonly records = new Map<TokenHash, TokenRecord>();
-  private readonly byVm = new Map<number, Set<TokenHash>>();
+  private readonly byVm = new Groups<number>();
+  private readonly byOwner = new Groups<Owner>();
 
   get size(): number {
     return this.records.size;
@@ -112,21 +142,22 @@ class Shelf {
   }
 
   set(hash: TokenHash, record: TokenRecord): void {
-    const { vmId } = record.grant;
-    if (this.records.get(hash)?.grant.vmId !== vmId) this.delete(hash);
+    const before = this.records.get(hash);
+    // A renewal changes neither.
+    if (before?.grant !== record.grant) {
+      this.delete(hash);
+      this.byVm.add(record.grant.vmId, hash);
+      this.byOwner.add(ownerOf(record.grant), hash);
+    }
     this.records.set(hash, record);
-    const ofVm = this.byVm.get(vmId);
-    if (ofVm === undefined) this.byVm.set(vmId, new Set([hash]));
-    else ofVm.add(hash);
   }
 
   delete(hash: TokenHash): void {
-    const vmId = this.records.get(hash)?.grant.vmId;
-    if (vmId === undefined) return;
+    const record = this.records.get(hash);
+    if (record === undefined) return;
     this.records.delete(hash);
-    const ofVm = this.byVm.get(vmId);
-    ofVm?.delete(hash);
-    if (ofVm?.size === 0) this.byVm.delete(vmId);
+    this.byVm.delete(record.grant.vmId, hash);
+    this.byOwner.delete(ownerOf(record.grant), hash);
   }
 
   oldest(): TokenHash | undefined {
@@ -134,17 +165,52 @@ class Shelf {
   }
 
   countOfVm(vmId: number): number {
-    return this.byVm.get(vmId)?.size ?? 0;
+    return this.byVm.of(vmId).size;
+  }
+
+  countOfOwner(owner: Owner): number {
+    return this.byOwner.of(owner).size;
   }
 
   ofVm(vmId: number): readonly StoredToken[] {
-    return [...(this.byVm.get(vmId) ?? [])].flatMap((hash) => {
-      const record = this.records.get(hash);
-      return record === undefined ? [] : [{ hash, record }];
-    });
+    return this.found(this.byVm.of(vmId));
+  }
+
+  ofOwner(owner: Owner): readonly StoredToken[] {
+    return this.found(this.byOwner.of(owner));
   }
 
   all(): IterableIterator<[TokenHash, TokenRecord]> {
     return this.records.entries();
   }
+
+  private found(hashes: ReadonlySet<TokenHash>): readonly StoredToken[] {
+    return [...hashes].flatMap((hash) => {
+      const record = this.records.get(hash);
+      return record === undefined ? [] : [{ hash, record }];
+    });
+  }
 }
+
+/** Tokens by something that they have in common. */
+class Groups<K> {
+  private readonly groups = new Map<K, Set<TokenHash>>();
+
+  of(key: K): ReadonlySet<TokenHash> {
+    return this.groups.get(key) ?? NOBODY;
+  }
+
+  add(key: K, hash: TokenHash): void {
+    const group = this.groups.get(key);
+    if (group === undefined) this.groups.set(key, new Set([hash]));
+    else group.add(hash);
+  }
+
+  delete(key: K, hash: TokenHash): void {
+    const group = this.groups.get(key);
+    group?.delete(hash);
+    if (group?.size === 0) this.groups.delete(key);
+  }
+}
+
+const NOBODY: ReadonlySet<TokenHash> = new Set();

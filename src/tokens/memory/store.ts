@@ -4,7 +4,10 @@
 // as none from its millisecond on; no call does work per stored token.
 import { GatewayError } from '../../errors.js';
 import { noBus } from '../bus.js';
+import { countByOwner, tokenGivingWay } from '../fair-share.js';
 import type { Grant } from '../grant.js';
+import { tooManyOfUser, tooManyOfVm } from '../limits.js';
+import { ownerOf } from '../owner.js';
 import type { TokenRecord } from '../record.js';
 import type { Change, CreateOptions, StoredToken, TokenKey, TokenStore } from '../store.js';
 import { hashToken, newToken, type Token, type TokenHash } from '../token.js';
@@ -35,8 +38,8 @@ export class MemoryTokenStore implements TokenStore {
   private readonly journal: TokenJournal | undefined;
   private readonly maxTokens: number;
   private readonly table: RecordTable;
-  /** Tokens that are being created, with their VM: they count already, but cannot be found yet. */
-  private readonly creations = new Map<Promise<void>, string>();
+  /** Tokens that are being created: they count already, but cannot be found yet. */
+  private readonly creations = new Map<Promise<void>, Grant>();
   private timer: NodeJS.Timeout | undefined;
 
   constructor({ now, journal, maxTokens = MAX_TOKENS }: MemoryTokenStoreOptions) {
@@ -51,14 +54,14 @@ export class MemoryTokenStore implements TokenStore {
     this.timer.unref();
   }
 
-  async create(record: TokenRecord, { maxOfVm, forWebsockify }: CreateOptions): Promise<Token> {
-    const { grant } = record;
-    this.checkLimits(grant, maxOfVm);
+  async create(record: TokenRecord, options: CreateOptions): Promise<Token> {
+    const { forWebsockify } = options;
+    this.makeRoom(record.grant, options);
     const token = newToken();
     const hash = hashToken(token);
     const creation = this.journal?.create(token, hash, record, forWebsockify);
     if (creation !== undefined) {
-      this.creations.set(creation, vmNameOf(grant));
+      this.creations.set(creation, record.grant);
       try {
         await creation;
       } finally {
@@ -111,16 +114,29 @@ export class MemoryTokenStore implements TokenStore {
   }
 
   /** @throws GatewayError `over-limit`, `too-many-tokens` */
-  private checkLimits(grant: Grant, maxOfVm: number): void {
+  private makeRoom(
+    grant: Grant,
+    { maxOfVm, maxOfUser = Number.POSITIVE_INFINITY, onGivenWay }: CreateOptions,
+  ) {
     if (this.isFull()) this.sweep();
     if (this.isFull()) {
       throw new GatewayError('over-limit', { detail: `more than ${this.maxTokens} live tokens` });
     }
-    const name = vmNameOf(grant);
-    const creating = [...this.creations.values()].filter((one) => one === name).length;
-    if (this.table.countOfVm(grant, this.now(), maxOfVm - creating) + creating >= maxOfVm) {
-      throw new GatewayError('too-many-tokens', { detail: `max_tokens_per_vm (${maxOfVm}) is reached` });
-    }
+    const now = this.now();
+    const owner = ownerOf(grant);
+    const creating = [...this.creations.values()];
+    const his = creating.filter((one) => ownerOf(one) === owner).length;
+    if (this.table.countOfOwner(owner, now, maxOfUser - his) + his >= maxOfUser)
+      throw tooManyOfUser(maxOfUser);
+    const there = creating.filter((one) => vmNameOf(one) === vmNameOf(grant));
+    const count = this.table.countOfVm(grant, now, maxOfVm - there.length);
+    if (count + there.length < maxOfVm) return;
+    const making = countByOwner(there.map(ownerOf));
+    const one = tokenGivingWay(this.table.liveOfVm(grant, now), owner, now, making);
+    if (one === undefined) throw tooManyOfVm(maxOfVm);
+    this.table.delete(one.hash);
+    this.journal?.forgotten(one.hash, one.record);
+    onGivenWay?.(one);
   }
 
   private isFull(): boolean {

@@ -1,5 +1,7 @@
-// Records in Redis, one at a time: read, compared and set, and their place in the index of their VM.
+// Records in Redis, one at a time: read, compared and set, and their place in the indexes of their VM and their user.
 // What always holds: what is no record of ours counts as none and is left alone; every answer sets the clock.
+import { MAX_ENDED_OF_USER, MAX_ENDED_OF_VM } from '../limits.js';
+import { ownerOf } from '../owner.js';
 import type { TokenRecord } from '../record.js';
 import { fingerprint, type TokenHash } from '../token.js';
 import { vmNameOf } from '../zone.js';
@@ -7,7 +9,7 @@ import type { RedisCalls } from './calls.js';
 import type { RedisClock } from './clock.js';
 import { RedisRefusal } from './connection.js';
 import type { Distrust } from './distrust.js';
-import { NO_VM, type RedisKeys } from './keys.js';
+import { asMember, memberText, NO_OWNER, NO_VM, type RedisKeys } from './keys.js';
 import type { RedisMac } from './mac.js';
 import { parseRecord, recordText } from './record.js';
 import * as scripts from './scripts.js';
@@ -24,6 +26,12 @@ export interface RedisRecordsParts {
   readonly clock: RedisClock;
   readonly mac: RedisMac;
   readonly distrust: Distrust;
+}
+
+/** How many tokens there may be in the index of a VM, and of a user. */
+export interface IndexLimits {
+  readonly ofVm?: number | undefined;
+  readonly ofUser?: number | undefined;
 }
 
 /** What stands under a token now. */
@@ -70,47 +78,64 @@ export class RedisRecords {
   }
 
   /**
-   * Puts a token into the index of its VM, or lets it stay there longer.
-   * @returns false where there are `max` already
+   * Puts a token into the indexes of its VM and of its user, or lets it stay there longer.
+   * @returns which of them has its maximum already; the token may be in the other one
    */
-  async index(hash: TokenHash, record: TokenRecord, max = NO_LIMIT): Promise<boolean> {
-    const key = this.indexKey(record);
-    const command = scripts.indexCommand(key, hash, record.keepUntil, max, this.parts.clock.shiftMs);
-    return (await this.timed(key, command, scripts.indexResult)).added;
+  async index(
+    hash: TokenHash,
+    record: TokenRecord,
+    max: IndexLimits = {},
+  ): Promise<'vm' | 'user' | undefined> {
+    const { vm, user } = this.indexesOf(record);
+    const put = (key: string, limit = NO_LIMIT) => {
+      const { keepUntil } = record;
+      const command = scripts.indexCommand(key, memberOf(hash, record), keepUntil, limit, this.shiftMs);
+      return this.timed(key, command, scripts.indexResult);
+    };
+    const [ofVm, ofUser] = await Promise.all([put(vm, max.ofVm), put(user, max.ofUser)]);
+    return ofUser.added ? (ofVm.added ? undefined : 'vm') : 'user';
   }
 
   /**
-   * Lets a token stay in the index less long; but longer than its record, for another host may prolong that at the
+   * Puts a token that has been ended into the indexes of those.
+   * @returns tokens that had to make room, and are in one of their indexes no more; itself may be among them
+   */
+  async shelve(hash: TokenHash, record: TokenRecord): Promise<readonly TokenHash[]> {
+    const { vm, user } = this.indexesOf(record);
+    const put = async (key: string, limit: number) => {
+      const { keepUntil } = record;
+      const command = scripts.shelveCommand(key, memberOf(hash, record), keepUntil, limit, this.shiftMs);
+      return (await this.timed(key, command, scripts.shelveResult)).left;
+    };
+    const left = await Promise.all([put(vm, MAX_ENDED_OF_VM), put(user, MAX_ENDED_OF_USER)]);
+    return [...new Set(left.flat().flatMap((member) => asMember(member)?.hash ?? []))];
+  }
+
+  /**
+   * Lets a token stay in its indexes less long; but longer than its record, for another host may prolong that at the
    * same time, and puts it right only when it renews its lease.
    */
   async leaveEarlier(hash: TokenHash, record: TokenRecord): Promise<void> {
-    const key = this.indexKey(record);
-    await this.parts.calls.toKey(key, scripts.lowerCommand(key, hash, record.keepUntil + INDEX_SLACK_MS));
+    const until = record.keepUntil + INDEX_SLACK_MS;
+    await this.inBoth(record, (key) => scripts.lowerCommand(key, memberOf(hash, record), until));
   }
 
   /** Takes a token out again. */
   async unindex(hash: TokenHash, record: TokenRecord): Promise<void> {
-    const key = this.indexKey(record);
-    await this.parts.calls.toKey(key, ['ZREM', key, hash]);
+    await this.inBoth(record, (key) => ['ZREM', key, memberOf(hash, record)]);
   }
 
   /** Writes as `create` does, for a second, where nobody looks. @throws RedisRefusal, RedisUnreachable */
   async tryRights(hash: TokenHash): Promise<void> {
     const { calls, clock, keys } = this.parts;
     const until = clock.now() + 1000;
-    const index = keys.index(NO_VM, 'live');
-    await this.timed(
-      index,
-      scripts.indexCommand(index, hash, until, NO_LIMIT, clock.shiftMs),
-      scripts.indexResult,
-    );
-    await calls.toKey(index, ['ZREM', index, hash]);
+    for (const index of [keys.ofVm(NO_VM, 'live'), keys.ofOwner(NO_OWNER, 'live')]) {
+      const command = scripts.indexCommand(index, hash, until, NO_LIMIT, clock.shiftMs);
+      await this.timed(index, command, scripts.indexResult);
+      await calls.toKey(index, ['ZREM', index, hash]);
+    }
     await this.write(hash, '', 'trial', until);
     await this.write(hash, 'trial', '', 0);
-  }
-
-  indexKey({ grant, ended }: TokenRecord): string {
-    return this.parts.keys.index(vmNameOf(grant), ended === undefined ? 'live' : 'ended');
   }
 
   /** As it is kept under that token. */
@@ -131,6 +156,21 @@ export class RedisRecords {
     return { text, record: record.keepUntil > now ? record : undefined, now };
   }
 
+  private indexesOf({ grant, ended }: TokenRecord): { readonly vm: string; readonly user: string } {
+    const { keys } = this.parts;
+    const kind = ended === undefined ? 'live' : 'ended';
+    return { vm: keys.ofVm(vmNameOf(grant), kind), user: keys.ofOwner(ownerOf(grant), kind) };
+  }
+
+  private async inBoth(record: TokenRecord, command: (key: string) => readonly string[]): Promise<void> {
+    const { vm, user } = this.indexesOf(record);
+    await Promise.all([vm, user].map((key) => this.parts.calls.toKey(key, command(key))));
+  }
+
+  private get shiftMs(): number {
+    return this.parts.clock.shiftMs;
+  }
+
   private doubt(why: Parameters<Distrust['tell']>[0], hash: TokenHash): void {
     this.parts.distrust.tell(why, { fingerprint: fingerprint(hash) });
   }
@@ -146,4 +186,8 @@ export class RedisRecords {
     clock.learn(answer.now - shift);
     return answer;
   }
+}
+
+function memberOf(hash: TokenHash, { grant }: TokenRecord): string {
+  return memberText({ hash, owner: ownerOf(grant) });
 }

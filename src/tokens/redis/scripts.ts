@@ -28,7 +28,7 @@ else
 end
 return {1, '', now}`;
 
-/** A token's place in the index of its VM: ARGV are its hash, until when, and how many there may be. */
+/** A token's place in an index: ARGV are its member, until when, and how many there may be. */
 const INDEX = `${NOW}
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
@@ -40,7 +40,27 @@ local last = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')
 redis.call('PEXPIRE', KEYS[1], math.max(1, math.ceil(last[2] - now)))
 return {1, now}`;
 
-/** A token leaves the index of its VM earlier: ARGV are its hash and when. */
+/** So many at a time leave an index that has too many. */
+const MAX_LEAVING = 100;
+
+/**
+ * The same for one that makes room for itself: ARGV are its member, until when, and how many there may be. Those whose
+ * time ends first leave, itself perhaps among them, and are told.
+ */
+const SHELVE = `${NOW}
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
+local over = math.min(redis.call('ZCARD', KEYS[1]) - tonumber(ARGV[3]), ${MAX_LEAVING})
+local leaving = {}
+if over > 0 then
+  leaving = redis.call('ZRANGE', KEYS[1], 0, over - 1)
+  for _, member in ipairs(leaving) do redis.call('ZREM', KEYS[1], member) end
+end
+local last = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')
+if last[2] then redis.call('PEXPIRE', KEYS[1], math.max(1, math.ceil(last[2] - now))) end
+return {leaving, now}`;
+
+/** A token leaves an index earlier: ARGV are its member and when. */
 const LOWER = `
 local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if score and tonumber(score) > tonumber(ARGV[2]) then
@@ -54,6 +74,7 @@ const time = z.number().min(0).max(8.64e15);
 const readReply = z.tuple([z.string(), time]);
 const writeReply = z.tuple([flag, z.string(), time]);
 const indexReply = z.tuple([flag, time]);
+const shelveReply = z.tuple([z.array(z.string()).max(MAX_LEAVING), time]);
 
 /** What stands under a key now, and the server's time, milliseconds since 1970. */
 export interface Present {
@@ -96,12 +117,12 @@ export function writeResult(reply: unknown): Present & { readonly written: boole
 
 export function indexCommand(
   key: string,
-  hash: string,
+  member: string,
   keepUntil: number,
   max: number,
   shiftMs: number,
 ): string[] {
-  return evaluate(INDEX, key, [hash, keepUntil, max, shiftMs]);
+  return evaluate(INDEX, key, [member, keepUntil, max, shiftMs]);
 }
 
 export function indexResult(reply: unknown): { readonly added: boolean; readonly now: number } {
@@ -109,8 +130,24 @@ export function indexResult(reply: unknown): { readonly added: boolean; readonly
   return { added, now };
 }
 
-export function lowerCommand(key: string, hash: string, keepUntil: number): string[] {
-  return evaluate(LOWER, key, [hash, keepUntil]);
+export function shelveCommand(
+  key: string,
+  member: string,
+  keepUntil: number,
+  max: number,
+  shiftMs: number,
+): string[] {
+  return evaluate(SHELVE, key, [member, keepUntil, max, shiftMs]);
+}
+
+/** Members that had to leave. */
+export function shelveResult(reply: unknown): { readonly left: readonly string[]; readonly now: number } {
+  const [left, now] = parsed(shelveReply, reply);
+  return { left, now };
+}
+
+export function lowerCommand(key: string, member: string, keepUntil: number): string[] {
+  return evaluate(LOWER, key, [member, keepUntil]);
 }
 
 const scanned = z.tuple([z.union([z.string(), z.number()]).transform(String), z.array(z.string())]);

@@ -1,11 +1,12 @@
 // Many records at once: those of a VM by its index, and all of them for people who look.
 // What always holds: no step takes long for the server, and what is found is bounded.
 
+import type { Grant } from '../grant.js';
 import type { StoredToken } from '../store.js';
 import type { TokenHash } from '../token.js';
 import { isListedIn, type OwnZone, vmNameOf } from '../zone.js';
 import type { RedisCalls } from './calls.js';
-import { asHash, NO_VM, type RedisKeys } from './keys.js';
+import { asMember, type Member, NO_VM, type RedisKeys } from './keys.js';
 import type { RedisRecords } from './records.js';
 import { scanResult } from './scripts.js';
 import type { RedisServer } from './url.js';
@@ -16,6 +17,8 @@ const STEP = 500;
 const MAX_STEPS = 20_000;
 /** Records among which those of a VM are looked for where its index is not known. */
 const MAX_LISTED = 400_000;
+/** Of one index: more there are not, unless somebody else writes to Redis. */
+const MAX_MEMBERS = 200_000;
 /** Records that are asked for at a time. */
 const READ_AT_A_TIME = 100;
 
@@ -41,9 +44,14 @@ export class RedisSearch {
     const { keys } = this.parts;
     const zones = zone === undefined ? [undefined] : [{ ...zone, id: undefined }, zone];
     const names = zones.map((one) => vmNameOf({ zone: one, vmId }));
-    const indexes = names.flatMap((name) => [keys.index(name, 'live'), keys.index(name, 'ended')]);
-    const hashes = new Set((await Promise.all(indexes.map((key) => this.inIndex(key)))).flat());
-    return (await this.read([...hashes])).filter(isMeant);
+    const indexes = names.flatMap((name) => [keys.ofVm(name, 'live'), keys.ofVm(name, 'ended')]);
+    const members = (await Promise.all(indexes.map((key) => this.inIndex(key)))).flat();
+    return (await this.read([...new Set(members.map(({ hash }) => hash))])).filter(isMeant);
+  }
+
+  /** As the index of a VM has them: the live ones, some of them expired. */
+  liveOfVm(vm: Pick<Grant, 'zone' | 'vmId'>): Promise<readonly Member[]> {
+    return this.inIndex(this.parts.keys.ofVm(vmNameOf(vm), 'live'));
   }
 
   /** Living tokens first. */
@@ -66,24 +74,25 @@ export class RedisSearch {
   async tryRights(): Promise<void> {
     const { calls, keys } = this.parts;
     for (const server of await calls.masters()) await calls.toServer(server, this.scan('0'));
-    await this.inIndex(keys.index(NO_VM, 'live'));
+    await this.inIndex(keys.ofVm(NO_VM, 'live'));
   }
 
   private scan(cursor: string): string[] {
     return ['SCAN', cursor, 'MATCH', this.parts.keys.records, 'COUNT', String(STEP)];
   }
 
-  private async inIndex(key: string): Promise<TokenHash[]> {
-    const hashes: TokenHash[] = [];
-    for (let cursor = '0', i = 0; i < MAX_STEPS; i++) {
+  private async inIndex(key: string): Promise<readonly Member[]> {
+    const members: Member[] = [];
+    for (let cursor = '0'; members.length < MAX_MEMBERS; ) {
       const reply = await this.parts.calls.toKey(key, ['ZSCAN', key, cursor, 'COUNT', String(STEP)]);
       const { found, cursor: next } = scanResult(reply);
       // Member and score take turns.
-      hashes.push(...found.filter((_, at) => at % 2 === 0).flatMap((member) => asHash(member) ?? []));
+      const there = found.filter((_, at) => at % 2 === 0);
+      members.push(...there.flatMap((member) => asMember(member) ?? []));
       if (next === '0') break;
       cursor = next;
     }
-    return hashes;
+    return members;
   }
 
   private async *onServer(server: RedisServer): AsyncGenerator<TokenHash[]> {
@@ -96,7 +105,8 @@ export class RedisSearch {
     }
   }
 
-  private async read(hashes: readonly TokenHash[]): Promise<StoredToken[]> {
+  /** Those that there are. @throws RedisRefusal, RedisUnreachable */
+  async read(hashes: readonly TokenHash[]): Promise<StoredToken[]> {
     const stored: StoredToken[] = [];
     for (let i = 0; i < hashes.length; i += READ_AT_A_TIME) {
       const part = hashes.slice(i, i + READ_AT_A_TIME);

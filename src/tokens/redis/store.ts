@@ -22,6 +22,7 @@ import { RedisKeys } from './keys.js';
 import { RedisMac } from './mac.js';
 import { MAX_NEW_RECORD_BYTES } from './record.js';
 import { INDEX_SLACK_MS, RedisRecords } from './records.js';
+import { RedisRoom } from './room.js';
 import { RedisSearch } from './search.js';
 import type { RedisTopology } from './topology.js';
 import type { RedisAddress } from './url.js';
@@ -52,6 +53,7 @@ export class RedisTokenStore implements TokenStore {
   private readonly calls: RedisCalls;
   private readonly records: RedisRecords;
   private readonly search: RedisSearch;
+  private readonly room: RedisRoom;
   private readonly subscriber: RedisBus;
   private readonly heartbeat: RedisHeartbeat;
   /** The last change of a token that this host has begun, or that waits for its turn. */
@@ -72,6 +74,12 @@ export class RedisTokenStore implements TokenStore {
     this.calls = new RedisCalls(this.topology, logger);
     this.records = new RedisRecords({ calls: this.calls, keys, clock: this.clock, mac, distrust });
     this.search = new RedisSearch({ calls: this.calls, keys, records: this.records });
+    this.room = new RedisRoom({
+      records: this.records,
+      search: this.search,
+      update: (hash, change) => this.update({ hash }, change),
+      now: () => this.now(),
+    });
     this.subscriber = new RedisBus({
       topology: this.topology,
       calls: this.calls,
@@ -105,8 +113,8 @@ export class RedisTokenStore implements TokenStore {
     return this.clock.now();
   }
 
-  create(record: TokenRecord, { maxOfVm }: CreateOptions): Promise<Token> {
-    return this.track(this.keepNew(record, maxOfVm));
+  create(record: TokenRecord, options: CreateOptions): Promise<Token> {
+    return this.track(this.keepNew(record, options));
   }
 
   update<R>({ hash }: TokenKey, change: Change<R>): Promise<R> {
@@ -165,7 +173,7 @@ export class RedisTokenStore implements TokenStore {
     });
   }
 
-  private async keepNew(record: TokenRecord, maxOfVm: number): Promise<Token> {
+  private async keepNew(record: TokenRecord, options: CreateOptions): Promise<Token> {
     const token = newToken();
     const hash = hashToken(token);
     const text = this.records.textOf(hash, record);
@@ -175,18 +183,16 @@ export class RedisTokenStore implements TokenStore {
       });
     }
     try {
-      // First the index: a token that is not in it could not be revoked.
-      if (await this.records.index(hash, record, maxOfVm)) {
-        await this.records.write(hash, '', text, record.keepUntil);
-        return token;
-      }
+      // First the indexes: a token that is not in them could not be revoked.
+      await this.room.take(hash, record, options);
+      await this.records.write(hash, '', text, record.keepUntil);
+      return token;
     } catch (error) {
       // Not awaited: where there was no answer, there would be none again. The token was told to nobody.
       void this.forget(hash, record);
       void this.records.write(hash, text, '', 0).catch(() => {});
       throw notKept(error);
     }
-    throw new GatewayError('too-many-tokens', { detail: `max_tokens_per_vm (${maxOfVm}) is reached` });
   }
 
   private async compareAndSet<R>(hash: TokenHash, change: Change<R>, end: number): Promise<R> {
@@ -215,16 +221,25 @@ export class RedisTokenStore implements TokenStore {
       if (changed === undefined) await this.forget(hash, before);
       return changed;
     }
-    const moves = this.records.indexKey(after) !== this.records.indexKey(before);
-    // Before the record itself: one that outlived its place in the index could not be revoked.
-    if (moves || after.keepUntil > before.keepUntil) await this.records.index(hash, after);
+    const ends = before.ended === undefined && after.ended !== undefined;
+    // Before the record itself: one that outlived its place in the indexes could not be revoked.
+    const left = ends ? await this.records.shelve(hash, after) : [];
+    if (!ends && after.keepUntil > before.keepUntil) await this.records.index(hash, after);
     const changed = await this.records.write(hash, text, this.records.textOf(hash, after), after.keepUntil);
+    await this.forgetEnded(left);
     if (changed !== undefined) return changed;
-    if (moves) await this.forget(hash, before);
+    if (ends) await this.forget(hash, before);
     else if (after.keepUntil + INDEX_SLACK_MS < before.keepUntil) {
       await this.records.leaveEarlier(hash, after).catch(() => {});
     }
     return undefined;
+  }
+
+  /** Of ended tokens so many are remembered; each of these would go by itself some day. */
+  private async forgetEnded(hashes: readonly TokenHash[]): Promise<void> {
+    const end = performance.now() + UPDATE_TIMEOUT_MS;
+    const work = hashes.map((hash) => this.compareAndSet(hash, forgetIfEnded, end));
+    await Promise.allSettled(work);
   }
 
   /** A place that is left behind does no harm until it expires. */
@@ -245,6 +260,11 @@ export class RedisTokenStore implements TokenStore {
     }
   }
 }
+
+const forgetIfEnded: Change<void> = (record) => ({
+  record: record?.ended === undefined ? record : undefined,
+  result: undefined,
+});
 
 function notInTime(why: string): GatewayError {
   return new GatewayError('store-unavailable', { detail: `the token cannot be changed: ${why}` });

@@ -4,8 +4,11 @@
 // seal is looked at each time it is presented, so that a retired key opens nothing.
 import { GatewayError } from '../../errors.js';
 import { noBus } from '../bus.js';
+import { tokenGivingWay } from '../fair-share.js';
 import type { Grant } from '../grant.js';
+import { tooManyOfUser, tooManyOfVm } from '../limits.js';
 import { MAX_TOKENS, RecordTable, SWEEP_BATCH, SWEEP_INTERVAL_MS } from '../memory/record-table.js';
+import { ownerOf } from '../owner.js';
 import type { TokenRecord } from '../record.js';
 import { issued } from '../rules.js';
 import type { Change, CreateOptions, StoredToken, TokenKey, TokenStore } from '../store.js';
@@ -62,12 +65,10 @@ export class SealedTokenStore implements TokenStore {
     };
   }
 
-  async create(record: TokenRecord, { maxOfVm }: CreateOptions): Promise<Token> {
+  async create(record: TokenRecord, options: CreateOptions): Promise<Token> {
     const token = await this.withKeys((keys) => seal(record.grant, keys));
     // No wait from here on, so that no two take the last place.
-    if (this.table.countOfVm(record.grant, this.now(), maxOfVm) >= maxOfVm) {
-      throw new GatewayError('too-many-tokens', { detail: `max_tokens_per_vm (${maxOfVm}) is reached` });
-    }
+    this.makeRoom(record.grant, options);
     this.remember(hashToken(token), record);
     return token;
   }
@@ -112,6 +113,24 @@ export class SealedTokenStore implements TokenStore {
     const record = issued(grant);
     this.remember(hash, record);
     return record;
+  }
+
+  /**
+   * Among the tokens that this host knows. One that gives way is dead here, as one that was ended.
+   * @throws GatewayError `too-many-tokens`
+   */
+  private makeRoom(
+    grant: Grant,
+    { maxOfVm, maxOfUser = Number.POSITIVE_INFINITY, onGivenWay }: CreateOptions,
+  ) {
+    const now = this.now();
+    const owner = ownerOf(grant);
+    if (this.table.countOfOwner(owner, now, maxOfUser) >= maxOfUser) throw tooManyOfUser(maxOfUser);
+    if (this.table.countOfVm(grant, now, maxOfVm) < maxOfVm) return;
+    const one = tokenGivingWay(this.table.liveOfVm(grant, now), owner, now);
+    if (one === undefined) throw tooManyOfVm(maxOfVm);
+    this.table.delete(one.hash);
+    onGivenWay?.(one);
   }
 
   /** @throws GatewayError `over-limit` */
