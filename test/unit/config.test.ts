@@ -449,11 +449,7 @@ describe('a mistake', () => {
 
   it.each<[lines: string, told: string | undefined]>([
     [':redis_prefix: "a:"', 'redis_prefix has no effect with token_store: file'],
-    [
-      ':token_store: memory\n:websockify_files: yes',
-      'websockify_files has no effect with token_store: memory',
-    ],
-    [':token_store: memory\n:websockify_files: no', undefined],
+    [':recheck_interval: 60\n:redis_prefix: "vnctoken:"', undefined],
     [
       ':websockify_files: no\n:token_folder_name: x',
       'token_folder_name has no effect with websockify_files: no',
