@@ -25,6 +25,7 @@ import { listen } from './listen.js';
 import type { Logger } from './log.js';
 import { OnedClient } from './oned/client.js';
 import { OnedFacts } from './oned/facts.js';
+import { ThreadedReader } from './oned/reply-reader.js';
 import { readServiceAuth } from './oned/service-auth.js';
 import type { SessionString } from './oned/session-string.js';
 import { canonicalHost } from './origin.js';
@@ -71,7 +72,7 @@ export class ControlPlane {
     const rules = () => this.present.rules;
     const sessions = new SessionRegistry({ limits: () => sessionLimits(this.present.settings), isExempt });
     const endings = new SessionEndings(sessions, store.bus);
-    const oned = new OnedClient(() => onedSettings(this.present.settings));
+    const oned = new OnedClient(() => onedSettings(this.present.settings), new ThreadedReader());
     const identities = new Identities({ oned, serverUsers: () => this.present.serverUsers });
     const facts = new OnedFacts({
       oned,

@@ -5,6 +5,7 @@
 // by name, nothing but CDATA hides one (`XmlScan`), an element that is read is alone, and a `guarded` one stands in the
 // whole of its parent but once: so a true one can be neither replaced, nor hidden in another, nor be cut in two.
 import { decodeText, type XmlElement, XmlError } from './xml.js';
+import { decodeReferences } from './xml-references.js';
 import { XmlScan } from './xml-scan.js';
 
 /** What is read of an element. */
@@ -13,6 +14,10 @@ export interface Shape {
   readonly children?: Readonly<Record<string, Shape>>;
   /** So many of them beside each other at most; 1 where nothing is said. */
   readonly most?: number;
+  /** Of several the last ones that are kept. */
+  readonly last?: number;
+  /** A text that may have characters in it that XML forbids: another document. */
+  readonly raw?: boolean;
   /** Nothing of it is read, and anybody may write into it. */
   readonly skipped?: boolean;
   /**
@@ -76,9 +81,9 @@ class Selection {
   }
 
   /** Behind the opening tag, to behind the closing one. */
-  private read(name: string, { children }: Shape, guarded: readonly string[]): XmlElement {
+  private read(name: string, { children, raw }: Shape, guarded: readonly string[]): XmlElement {
     return children === undefined
-      ? { name, children: [], text: this.readText(name) }
+      ? { name, children: [], text: this.readText(name, raw ? decodeRaw : decodeText) }
       : { name, children: this.readChildren(name, children, guarded), text: '' };
   }
 
@@ -106,21 +111,22 @@ class Selection {
         if (kind === 'open') this.skip([name], false);
       } else {
         found.push(kind === 'open' ? this.read(name, shape, guarded) : { name, children: [], text: '' });
+        if (count > (shape.last ?? count)) dropFirst(found, name);
       }
     }
     this.expectName(parent);
     return found;
   }
 
-  private readText(name: string): string {
+  private readText(name: string, decode: typeof decodeText): string {
     const { scan } = this;
     let text = '';
     let from = scan.end;
     for (let kind = this.next(); ; kind = this.next()) {
-      text += decodeText(scan.text.slice(from, scan.start));
+      text += decode(scan.text.slice(from, scan.start));
       if (kind === 'close') break;
       if (kind !== 'cdata') throw new XmlError(`${name} has more than text in it`);
-      text += decodeText(scan.content(), 'literal');
+      text += decode(scan.content(), 'literal');
       from = scan.end;
     }
     this.expectName(name);
@@ -159,4 +165,17 @@ class Selection {
       }
     }
   }
+}
+
+/** Without a look at what characters there are. */
+function decodeRaw(written: string, literal?: 'literal'): string {
+  const text = written.replace(/\r\n?/g, '\n');
+  return literal ? text : decodeReferences(text);
+}
+
+function dropFirst(elements: XmlElement[], name: string): void {
+  elements.splice(
+    elements.findIndex((one) => one.name === name),
+    1,
+  );
 }

@@ -1,22 +1,21 @@
 // Calls of oned, as the caller, in turn and with one deadline over waiting and call.
 // What always holds: nothing that oned sends is passed on unparsed; no error quotes a session string.
 import { causeOf, GatewayError } from '../errors.js';
-import { type OnedDocument, readDocument } from './document.js';
+import type { XmlElement } from '../xml.js';
+import { nonsense, type OnedDocument } from './document.js';
+import type { Selected } from './reply.js';
+import { type ReplyReader, readInPlace } from './reply-reader.js';
 import { type SessionString, secretOf } from './session-string.js';
 import { type SystemConfig, systemConfigDocument } from './system-config.js';
 import { type Priority, Turnstile } from './turnstile.js';
 import { type UserFacts, userDocument } from './user.js';
 import { type VmFacts, vmDocument } from './vm.js';
 import { vmPoolDocument } from './vm-pool.js';
-import { callOnce, EscapedString, MAX_REPLY_BYTES, OversizeError } from './xmlrpc-call.js';
+import { callOnce, MAX_REPLY_BYTES, OversizeError, type RpcParameter, StatusError } from './xmlrpc-call.js';
 import { zonePoolDocument } from './zone-pool.js';
 
-/** oned's messages are a sentence. */
-const MAX_MESSAGE_LENGTH = 1000;
 /** Whoever calls, in the place of a user's id. */
 const SELF = -1;
-/** Of an XML-RPC int. */
-const MAX_CODE = 2 ** 31 - 1;
 
 export interface OnedSettings {
   /** http or https. */
@@ -29,11 +28,16 @@ export interface OnedSettings {
 
 export class OnedClient {
   private readonly settings: () => OnedSettings;
+  private readonly reader: ReplyReader;
   private readonly turnstile: Turnstile;
 
-  /** @param settings asked at every call, so that they may change while running */
-  constructor(settings: () => OnedSettings) {
+  /**
+   * @param settings asked at every call, so that they may change while running
+   * @param reader of replies; a service gives one that leaves big ones to a thread
+   */
+  constructor(settings: () => OnedSettings, reader: ReplyReader = readInPlace) {
     this.settings = settings;
+    this.reader = reader;
     this.turnstile = new Turnstile(() => settings().connections);
   }
 
@@ -86,7 +90,7 @@ export class OnedClient {
     ids: readonly number[],
     signal: AbortSignal,
   ): Promise<ReadonlyMap<number, VmFacts>> {
-    const parameters = [new EscapedString(ids.join(',')), true];
+    const parameters = [ids.join(','), true];
     return this.call(vmPoolDocument(ids), session, parameters, signal, { background: true });
   }
 
@@ -111,7 +115,7 @@ export class OnedClient {
   private async call<T>(
     document: OnedDocument<T>,
     session: SessionString,
-    parameters: readonly unknown[],
+    parameters: readonly RpcParameter[],
     signal: AbortSignal,
     priority: Priority = {},
   ): Promise<T> {
@@ -124,10 +128,10 @@ export class OnedClient {
     const gone = () => end.abort(new GatewayError('caller-gone'));
     if (signal.aborted) gone();
     signal.addEventListener('abort', gone);
-    const work = () =>
-      callOnce(url, document.method, [new EscapedString(session), ...parameters], end.signal);
+    const work = () => callOnce(url, document.method, [session, ...parameters], end.signal);
     try {
-      return readDocument(replyValue(await this.turnstile.pass(end.signal, work, priority)), document);
+      const reply = await this.turnstile.pass(end.signal, work, priority);
+      return document.read(rootOf(await this.reader.read(reply, document, end.signal, priority), url));
     } catch (error) {
       throw error instanceof GatewayError ? error : failureOf(error, url);
     } finally {
@@ -137,25 +141,11 @@ export class OnedClient {
   }
 }
 
-/** The value of `[true, value, …]`; a refusal becomes an error with oned's own words and code. */
-function replyValue(reply: unknown): string {
-  if (!Array.isArray(reply))
-    throw new GatewayError('oned-nonsense', { detail: 'the reply of oned is no array' });
-  const [success, value, code] = reply as unknown[];
-  if (typeof success !== 'boolean' || typeof value !== 'string') {
-    throw new GatewayError('oned-nonsense', { detail: 'the reply of oned is not [boolean, string, …]' });
-  }
-  if (success) return value;
-  const message = value.slice(0, MAX_MESSAGE_LENGTH);
-  if (!isCode(code) || message === '') {
-    throw new GatewayError('oned-nonsense', { detail: 'oned refused without a message and a code' });
-  }
-  throw new GatewayError('oned-refused', { publicText: message, oneCode: code });
-}
-
-/** Anything else could not be passed on as an int, and might be a text. */
-function isCode(code: unknown): code is number {
-  return typeof code === 'number' && Number.isInteger(code) && Math.abs(code) <= MAX_CODE;
+/** A refusal becomes an error with oned's own words and code. */
+function rootOf(selected: Selected, url: string): XmlElement {
+  if ('root' in selected) return selected.root;
+  if ('problem' in selected) throw nonsense(`one_xmlrpc ${url}: ${selected.problem}`);
+  throw new GatewayError('oned-refused', { publicText: selected.refusal, oneCode: selected.code });
 }
 
 function failureOf(error: unknown, url: string): GatewayError {
@@ -165,13 +155,10 @@ function failureOf(error: unknown, url: string): GatewayError {
     });
   }
   const where = `one_xmlrpc ${url}`;
-  if (error instanceof Error && 'faultCode' in error) {
-    const code = isCode(error.faultCode) ? error.faultCode : 'without a code';
-    return new GatewayError('oned-nonsense', { detail: `${where}: an XML-RPC fault, ${code}` });
-  }
-  // A system error has a code; everything else is the parser's view of what came back, and may quote it.
-  if (error instanceof AggregateError || (error instanceof Error && 'code' in error)) {
-    return new GatewayError('oned-unreachable', { detail: `${where}: ${causeOf(error)}` });
-  }
-  return new GatewayError('oned-nonsense', { detail: `${where}: the answer is not XML-RPC` });
+  if (error instanceof StatusError) return nonsense(`${where}: ${error.message}`);
+  // A system error has a code; anything else is a fault of ours.
+  const isSystem = error instanceof AggregateError || (error instanceof Error && 'code' in error);
+  return new GatewayError(isSystem ? 'oned-unreachable' : 'internal', {
+    detail: `${where}: ${causeOf(error)}`,
+  });
 }

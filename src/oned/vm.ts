@@ -58,7 +58,7 @@ export const vmShape: Shape = {
     USER_TEMPLATE: { skipped: true, guarded: true },
     HISTORY_RECORDS: {
       children: {
-        HISTORY: { children: textsOf('HOSTNAME', 'CID', 'RSTIME'), most: Number.POSITIVE_INFINITY },
+        HISTORY: { children: textsOf('HOSTNAME', 'CID', 'RSTIME'), most: Number.POSITIVE_INFINITY, last: 2 },
       },
     },
   },

@@ -130,7 +130,7 @@ describe('the session string', () => {
 
   it('may be empty: that is for oned to refuse', async () => {
     await service.rawCall(withSession('<value/>'));
-    expect(oned.calls.at(-1)?.body).toContain('<param><value><string/></value></param>');
+    expect(oned.calls.at(-1)?.body).toContain('<param><value><string></string></value></param>');
   });
 
   it.each([

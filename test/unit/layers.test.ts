@@ -11,6 +11,7 @@ const leaves = [
   'log',
   'ref',
   'xml',
+  'xml-references',
   'xml-scan',
   'xml-selection',
   'config/types',
@@ -97,14 +98,13 @@ const rules: [part: string, mayImport: string[]][] = [
   ['listen', ['errors']],
   ['origin', ['client-address']],
   ['secret-file', ['errors']],
-  ['xml-selection', ['xml', 'xml-scan']],
+  ['xml-selection', ['xml', 'xml-references', 'xml-scan']],
   ['service-manager', ['log']],
   ['', []],
 ];
 
 /** The files in which a package may be known; its API is wrapped there. */
 const packages: Record<string, RegExp> = {
-  xmlrpc: /^oned\/xmlrpc-call\.ts$/,
   'fast-xml-parser': /^xml\.ts$/,
   saxes: /^xml\.ts$/,
   pino: /^log\.ts$/,
