@@ -180,7 +180,7 @@ describe('pixels', () => {
   });
 
   const odd = [0, 1, 15, 24, 64, 255];
-  const oddFormat = (bits: number) => join([bits, bits, 7, 9], u16(1, 2, 3), [99, 98, 97, 0xff, 0xfe, 0xfd]);
+  const oddFormat = (bits: number) => join([bits, bits, 1, 9], u16(1, 2, 3), [99, 98, 97, 0xff, 0xfe, 0xfd]);
   const initOf = (format: Buffer, name = Buffer.alloc(0)) =>
     join(u16(0, 0xffff), format, u32(name.length), name);
   /** Rectangles whose length depends on no pixel. */
@@ -195,6 +195,21 @@ describe('pixels', () => {
     rectangle(800, 600, -223),
     rectangle(0, 0, -308, [0, 0, 0, 0]),
   );
+
+  it('of a colour map are measured where they have 8 bits, and nowhere else', () => {
+    const map = (bits: number) => join([bits, 8, 0, 0], pixelFormat24.subarray(4));
+    const pixel = (bytes: number) => update(rectangle(1, 1, 0, pixels(bytes)));
+    const stream = join(initOf(map(8)), pixel(1), cutText(pixels(3)));
+    expect(kept([stream])).toEqual(join(initOf(map(8)), pixel(1)));
+    for (const bits of [16, 32]) {
+      const told = `a picture in a colour map of ${bits} bits`;
+      expect(() => kept([join(initOf(map(bits)), pixel(1))])).toThrow(told);
+      const filter = new ServerFilter();
+      kept([serverInit], filter);
+      filter.setPixelFormat(new PixelFormat(map(bits)));
+      expect(() => kept([pixel(bits / 8)], filter)).toThrow(told);
+    }
+  });
 
   it.each(odd)('of %i bits are no matter where the browser sets another format', (bits) => {
     for (const first of ['browser', 'server']) {

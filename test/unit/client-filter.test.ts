@@ -339,8 +339,15 @@ describe("where the server's messages are read as well", () => {
     ]) {
       expectBytes(through(rules, [bytes]), bytes);
     }
-    const ten = message.setPixelFormat(join([32, 24, 0, 1], u16(1023), pixelFormat24.subarray(6)));
-    expect(() => through(rules, [join(first, message.updateRequest(), ten)])).toThrow(RfbViolation);
+    for (const changed of [
+      join([32, 24, 0, 1], u16(1023), pixelFormat24.subarray(6)),
+      join([32, 24, 0, 0], pixelFormat24.subarray(4)),
+      join(pixelFormat24.subarray(0, 10), [1, 9, 17, 0, 0, 0]),
+      join([8], pixelFormat24.subarray(1)),
+    ]) {
+      const bytes = join(first, message.updateRequest(), message.setPixelFormat(changed));
+      expect(() => through(rules, [bytes])).toThrow(RfbViolation);
+    }
   });
 
   it("the server's format is in force until the browser sets one", () => {
@@ -378,6 +385,19 @@ describe("where the server's messages are read as well", () => {
     ['16 bits', message.setPixelFormat(other)],
     ['a depth of 32', message.setPixelFormat(join([32, 32], pixelFormat24.subarray(2)))],
     ['no true colour', message.setPixelFormat(join([32, 24, 0, 0], pixelFormat24.subarray(4)))],
+    [
+      'colours across bytes',
+      message.setPixelFormat(join(pixelFormat24.subarray(0, 10), [4, 12, 20, 0, 0, 0])),
+    ],
+    [
+      'one colour across bytes',
+      message.setPixelFormat(join(pixelFormat24.subarray(0, 10), [0, 8, 17, 0, 0, 0])),
+    ],
+    [
+      'two colours in one byte',
+      message.setPixelFormat(join(pixelFormat24.subarray(0, 10), [0, 8, 8, 0, 0, 0])),
+    ],
+    ['a colour in no byte', message.setPixelFormat(join(pixelFormat24.subarray(0, 10), [0, 8, 32, 0, 0, 0]))],
     ['ten bits for red', message.setPixelFormat(join([32, 24, 0, 1], u16(1023), pixelFormat24.subarray(6)))],
   ])('Tight is not offered with a pixel format of which it is in doubt: %s', (_what, format) => {
     const out = through(rules, [join(format, message.setEncodings([7, -260, 16]))]);
