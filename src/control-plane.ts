@@ -12,6 +12,7 @@ import { SessionEndings } from './console/endings.js';
 import { type ConsoleGate, Gate, type GateSettings } from './console/gate.js';
 import { Identities } from './console/identities.js';
 import { createIssue } from './console/issue.js';
+import { Pace } from './console/pace.js';
 import { consolePortsOf } from './console/policy.js';
 import { Recheck } from './console/recheck.js';
 import { Revocation } from './console/revoke.js';
@@ -70,6 +71,7 @@ export class ControlPlane {
     this.prepareStore = prepare;
     const isExempt = (client: string) => isLoopback(client) || this.present.trustedProxies.has(client);
     const rules = () => this.present.rules;
+    const pace = new Pace();
     const sessions = new SessionRegistry({ limits: () => sessionLimits(this.present.settings), isExempt });
     const endings = new SessionEndings(sessions, store.bus);
     const oned = new OnedClient(() => onedSettings(this.present.settings), new ThreadedReader());
@@ -100,7 +102,7 @@ export class ControlPlane {
       }),
     });
     this.gate = new Gate({
-      ...{ store, sessions, endings, zone, audit, isExempt },
+      ...{ store, sessions, endings, zone, audit, isExempt, pace },
       settings: rules,
       recheck: (grant, key) => this.recheck.atConnect(grant, key),
       vncAccess: (grant) => vncAccessOf(grant, this.passwordKey),
@@ -114,7 +116,7 @@ export class ControlPlane {
           audit('revoked', { ...about, by: 'max_tokens_per_vm' });
         },
       }),
-      ...{ oned, identities, revocation, zone, audit, logger, isExempt },
+      ...{ oned, identities, revocation, zone, audit, logger, isExempt, pace },
       maxBodyBytes: loaded.settings.max_body,
       settings: () => endpointSettings(this.present),
       stopping: this.stopping.signal,

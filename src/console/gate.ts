@@ -12,6 +12,7 @@ import type { TokenKey, TokenStore } from '../tokens/store.js';
 import { fingerprint } from '../tokens/token.js';
 import { SlidingCounter } from './counters.js';
 import type { SessionEndings } from './endings.js';
+import type { Pace } from './pace.js';
 import type { ServiceZone } from './service-zone.js';
 import type { Arrival, SessionPlace, SessionRegistry } from './sessions.js';
 import type { VncAccess } from './vnc-access.js';
@@ -63,6 +64,7 @@ export interface GateSettings extends TokenRules {
 }
 
 export interface GateParts {
+  readonly pace: Pick<Pace, 'pass'>;
   readonly store: TokenStore;
   readonly sessions: SessionRegistry;
   readonly endings: SessionEndings;
@@ -114,10 +116,12 @@ export class Gate implements ConsoleGate {
     const arrival: NewArrival = { key, client, ref, place, id: newSessionId(), grant: undefined };
     const ending = this.parts.sessions.expect(arrival.id);
     try {
+      if (!this.parts.isExempt(client)) await this.parts.pace.pass([`opens ${networkOf(client)}`]);
       this.checkUnknownTokens(client);
       this.checkNamed(client);
       return await this.admit(arrival, ending);
     } catch (error) {
+      await this.parts.pace.pass(['refusals', networkOf(client)]).catch(() => {});
       this.parts.audit('refused', {
         ...about(arrival),
         reason: error instanceof GatewayError ? error.detail : 'internal error',

@@ -81,6 +81,11 @@ export class LoginGuard {
     this.guesses = new GuessQueue({ failures, now, later, maxWaiting, stopping });
   }
 
+  /** Whose turns somebody takes: a user's own, once oned has accepted him. */
+  turnOf(login: Login): Turn {
+    return this.turn(login, this.guessOf(login));
+  }
+
   /**
    * Lets somebody ask oned something, sooner or later or not at all.
    * @param signal fires when nobody waits for the answer any more
@@ -107,9 +112,7 @@ export class LoginGuard {
     try {
       end.signal.throwIfAborted();
       if (!isProven) leave = await this.guesses.enter(guess, end.signal);
-      const { client, user } = login;
-      const by = this.isProven(guess) ? userTurn(user) : strangerTurn(client, user);
-      const answer = await ask(end.signal, by);
+      const answer = await ask(end.signal, this.turn(login, guess));
       this.prove(guess);
       return answer;
     } catch (error) {
@@ -140,6 +143,10 @@ export class LoginGuard {
   private prove(guess: Guess): void {
     this.proven.add(guess.name, guess.mark);
     this.guesses.proven(guess);
+  }
+
+  private turn({ client, user }: Login, guess: Guess): Turn {
+    return this.isProven(guess) ? userTurn(user) : strangerTurn(client, user);
   }
 
   private isProven({ name, mark }: Guess): boolean {

@@ -1,9 +1,11 @@
 // One call, from the bytes of its body to the bytes of its reply, with its line in the log and its event in the audit.
 // What always holds: every call has exactly one answer and one line, and what a caller was told can be found by its ref.
 import type { Audit } from '../audit.js';
+import { networkOf } from '../client-address.js';
 import type { IssueConsole } from '../console/issue.js';
 import { LoginGuard } from '../console/login-guard.js';
 import { Management, type ManagementParts } from '../console/management.js';
+import type { Pace } from '../console/pace.js';
 import { type GatewayError, OneCode, toGatewayError } from '../errors.js';
 import type { Logger } from '../log.js';
 import { userOf } from '../oned/session-string.js';
@@ -26,7 +28,11 @@ export interface AnswerSettings extends MethodSettings {
   readonly maxFailedLoginsPerAddress: number;
 }
 
+/** A session string, an id and a few options have less; a portal whose calls are larger is not alone with that. */
+const LARGE_BYTES = 8192;
+
 export interface AnswererParts {
+  readonly pace: Pick<Pace, 'pass'>;
   readonly issue: IssueConsole;
   readonly oned: ManagementParts['oned'];
   readonly identities: ManagementParts['identities'];
@@ -89,14 +95,16 @@ export class Answerer {
     let asked: ConsoleRequest | undefined;
     let about: About = { ref: newRef(), vm: undefined, user: undefined, client };
     try {
-      this.calls.admit(client, settings.maxCallsPerAddress);
+      if (body.length > LARGE_BYTES) await this.parts.pace.pass(['large calls', networkOf(client)], gone);
       const request = readRequest(decodeCall(body, contentType), methodNames);
       asked = request;
       const user = userOf(request.session, settings.serverUsers);
       about = { ...about, vm: request.vmId, user };
       const parts = { issue: this.parts.issue, management: this.management, settings };
+      const login = { client, user, session: request.session };
+      await this.parts.pace.pass(this.guard.turnOf(login), gone);
       const { value, done, details, fingerprint, caller } = await this.guard.attempt(
-        { client, user, session: request.session },
+        login,
         gone,
         (signal, by) => answerRequest(request, { ...parts, by }, signal),
       );
@@ -106,8 +114,25 @@ export class Answerer {
       if (fingerprint !== undefined) this.parts.audit('issued', { ...about, fingerprint });
       return successReply(value);
     } catch (error) {
+      if (asked === undefined) await this.paceRefusal(client, gone);
       return this.refuse(error, about, durationMs(), asked);
     }
+  }
+
+  /** Before the body of a call is read. @returns what the caller is told instead; undefined: he is let in */
+  async admit(client: string, gone: AbortSignal): Promise<string | undefined> {
+    try {
+      this.calls.admit(client, this.parts.settings().maxCallsPerAddress);
+      return undefined;
+    } catch (error) {
+      await this.paceRefusal(client, gone);
+      return this.refuse(error, { ref: newRef(), vm: undefined, user: undefined, client }, 0, undefined);
+    }
+  }
+
+  /** Whoever asks again as soon as he is refused has what the others leave of the thread. */
+  private async paceRefusal(client: string, gone: AbortSignal): Promise<void> {
+    await this.parts.pace.pass(['refusals', networkOf(client)], gone).catch(() => {});
   }
 
   private refuse(

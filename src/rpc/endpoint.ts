@@ -42,6 +42,11 @@ export function createEndpoint(parts: EndpointParts): Server {
     else if (/^(GET|POST)$/.test(request.method)) admitCaller(request, response, next, parts);
     else sendText(response.set('Allow', ALLOWED_VERBS), 405, `Allowed here: ${ALLOWED_VERBS}`);
   });
+  app.use(async (request, response, next) => {
+    const refusal = await answerer.admit(clientOf(request, parts), goneSignal(response));
+    if (refusal === undefined) next();
+    else sendXml(response, refusal);
+  });
   app.use((request, _response, next) => {
     request.headers['content-encoding'] = contentCoding(request.headers['content-encoding']);
     next();

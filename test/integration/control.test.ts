@@ -20,6 +20,7 @@ import { describe, expect, it } from 'vitest';
 import type { RevokeSelection } from '../../src/config/types.ts';
 import { SessionEndings } from '../../src/console/endings.ts';
 import { Gate } from '../../src/console/gate.ts';
+import { Pace } from '../../src/console/pace.ts';
 import { Revocation } from '../../src/console/revoke.ts';
 import { ServiceZone } from '../../src/console/service-zone.ts';
 import { SessionRegistry } from '../../src/console/sessions.ts';
@@ -63,6 +64,7 @@ async function startControl(options: Partial<ControlServerOptions> = {}) {
   });
   const revocation = new Revocation({ store, sessions, endings, zone, audit, rules: () => rules });
   const gate = new Gate({
+    pace: new Pace(),
     ...{ store, sessions, endings, zone, audit, isExempt: () => true },
     settings: () => ({ ...rules, maxUnknownTokens: 60 }),
     recheck: async (grant) => grant,

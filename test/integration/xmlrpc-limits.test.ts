@@ -33,7 +33,7 @@ interface Door {
   service: Service;
   /** A call of somebody with a password, from an address that the nginx in front names. */
   call(user: string, password: string, from?: string, method?: string): Promise<OneReply>;
-  /** What oned was asked by somebody. */
+  /** About which VMs oned was asked by somebody. */
   asked(user: string): OnedCall[];
 }
 
@@ -52,7 +52,8 @@ async function startDoor(flags: Flags = {}): Promise<Door> {
       const headers: Record<string, string> = from === undefined ? {} : { 'x-forwarded-for': from };
       return service.call(method, [`${user}:${password}`, vmId], { headers });
     },
-    asked: (user) => oned.calls.filter(({ session }) => session.startsWith(`${user}:`)),
+    asked: (user) =>
+      oned.calls.filter(({ method, session }) => method === 'one.vm.info' && session.startsWith(`${user}:`)),
   };
 }
 
@@ -240,6 +241,7 @@ describe('accounts that log in for others', () => {
   it('have a limit for each of them', async () => {
     const door = await startDoor({ max_failed_logins: 3, server_users: 'serveradmin' });
     const from = '203.0.113.9';
+    door.oned.user(`serveradmin:bob:${right}`, { id: 7, name: 'bob', gids: [1] });
     for (let i = 0; i < 3; i++)
       expect(await door.call('serveradmin', `alice:guess-${i}`, from)).toEqual(notIn);
     expect(await door.call('serveradmin', `alice:${right}`, from)).toEqual(tooManyLogins);

@@ -9,6 +9,7 @@ import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { pino } from 'pino';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { TrustedProxies } from '../../src/client-address.ts';
+import { Pace } from '../../src/console/pace.ts';
 import { GatewayError } from '../../src/errors.ts';
 import { httpLimits, MAX_CONNECTIONS } from '../../src/http-limits.ts';
 import { createEndpoint } from '../../src/rpc/endpoint.ts';
@@ -678,6 +679,7 @@ describe('a peer that takes its time', () => {
     const refuse = () => Promise.reject(new GatewayError('wrong-state'));
     const many = 1_000_000;
     const server = createEndpoint({
+      pace: new Pace(),
       issue: refuse,
       oned: { vmInfo: refuse },
       identities: { present: refuse },

@@ -4,6 +4,7 @@ import pino from 'pino';
 import type { AuditEvent, AuditFields } from '../../src/audit.ts';
 import { SessionEndings } from '../../src/console/endings.ts';
 import { Gate, type GateSettings } from '../../src/console/gate.ts';
+import { Pace } from '../../src/console/pace.ts';
 import { Revocation } from '../../src/console/revoke.ts';
 import { type SessionLimits, type SessionPlace, SessionRegistry } from '../../src/console/sessions.ts';
 import { Upkeep } from '../../src/console/upkeep.ts';
@@ -195,6 +196,7 @@ export function buildGate(options: StageOptions = {}): Stage {
   const revocation = new Revocation({ store, sessions, endings, zone, rules: () => rules, audit });
   const recheck = options.recheck ?? ((grant) => Promise.resolve(grant));
   const gate = new Gate({
+    pace: new Pace(),
     ...{ store, sessions, endings, zone, audit, isExempt, recheck },
     settings: () => rules,
     vncAccess: () => undefined,
