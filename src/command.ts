@@ -55,6 +55,7 @@ async function run(commandLine: CommandLine): Promise<number> {
     for (const warning of loaded.warnings) process.stderr.write(`warning: ${warning}\n`);
     await checkStart(loaded);
     print(`${effectiveText(loaded)}\n\nThe configuration is fine.`);
+    for (const note of loaded.notes) print(`note: ${note}`);
     const { vm } = commandLine.selection;
     if (vm !== undefined) {
       const { checkVm } = await import('./check-vm.js');

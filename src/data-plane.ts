@@ -1,6 +1,7 @@
 // The data plane: WebSockets and relay, built from the settings. It runs in the service's own process, or in each of
 // several workers; either way it knows of the control plane only the door at which it asks about a token.
 import type { AddressInfo } from 'node:net';
+import type { PlacePool } from './address-places.js';
 import { TrustedProxies } from './client-address.js';
 import type { OptionName, Settings } from './config/options.js';
 import type { Door } from './console/gate.js';
@@ -8,6 +9,7 @@ import type { SessionPlace } from './console/sessions.js';
 import { ConsoleTargets } from './console-targets.js';
 import type { Logger } from './log.js';
 import type { Prepared } from './prepared.js';
+import { Handshakes } from './proxy/handshakes.js';
 import { ConsoleProxy, type ProxySettings } from './proxy/proxy.js';
 
 export interface DataPlane {
@@ -44,7 +46,8 @@ export class LocalDataPlane implements DataPlane {
   private readonly proxy: ConsoleProxy;
   private readonly targets: ConsoleTargets;
 
-  constructor(settings: DataPlaneSettings, door: Door, logger: Logger) {
+  /** @param places where those of the host are borrowed, if there are other processes */
+  constructor(settings: DataPlaneSettings, door: Door, logger: Logger, places?: PlacePool) {
     this.settings = settings;
     this.present = proxySettings(settings);
     this.targets = new ConsoleTargets(logger);
@@ -56,6 +59,7 @@ export class LocalDataPlane implements DataPlane {
       wss: settings.vnc_proxy_support_wss,
       certificateFiles: certificateFiles(settings),
       settings: () => this.present,
+      handshakes: new Handshakes(places),
     });
   }
 

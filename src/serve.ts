@@ -25,6 +25,7 @@ export async function serve({ loaded, load, notifySocket, version }: ServeOption
   const { logger } = log;
   try {
     for (const warning of loaded.warnings) logger.warn(warning);
+    for (const note of loaded.notes) logger.info(note);
     const app = createApp(loaded, log);
     // Before the start, for both signals would end a process that has no handler.
     let reloading: Promise<unknown> = Promise.resolve();

@@ -2,6 +2,7 @@
 // consoles have ended. What always holds: a worker that dies takes only its own sessions with it and is replaced.
 import cluster, { type Worker } from 'node:cluster';
 import type { AddressInfo } from 'node:net';
+import type { HostPlaces } from '../address-places.js';
 import { type ConsoleGate, doorOf } from '../console/gate.js';
 import type { DataPlaneSettings } from '../data-plane.js';
 import { StartError, toGatewayError } from '../errors.js';
@@ -14,6 +15,9 @@ export interface GenerationParts {
   readonly size: number;
   readonly gate: ConsoleGate;
   readonly logger: Logger;
+  /** Of connections without a token, among all generations. */
+  readonly places: HostPlaces<WorkerPlace>;
+  readonly ownPlaces: number;
   readonly environment: Readonly<Record<string, undefined>>;
   /** The last worker of a retired or stopped generation has ended. */
   readonly onEnd: () => void;
@@ -114,6 +118,7 @@ export class Generation {
   }
 
   private startWorker(number: number, failures: number): Starting {
+    const { settings, ownPlaces } = this.parts;
     const worker = cluster.fork(this.parts.environment);
     const place = new WorkerPlace(number, (message) => send(worker, message));
     const startedAt = performance.now();
@@ -125,7 +130,8 @@ export class Generation {
     const ready = new Promise<AddressInfo[]>((resolve, reject) => {
       const late = setTimeout(() => worker.process.kill('SIGKILL'), START_TIMEOUT_MS);
       const heard = (message: ToPrimary) => {
-        if (message.type === 'hello') send(worker, { type: 'start', number, settings: this.parts.settings });
+        if (message.type === 'hello') send(worker, { type: 'start', number, settings, ownPlaces });
+        if (message.type === 'borrow' || message.type === 'give-back') this.lend(worker, place, message);
         if (message.type === 'prepared') {
           // How long the other parts of a reload take is not its fault.
           if (!this.listening) clearTimeout(late);
@@ -169,6 +175,7 @@ export class Generation {
   private gone(worker: Worker, place: WorkerPlace, { number, failures, how }: Gone): void {
     this.workers.delete(worker);
     this.parts.gate.lost(place);
+    this.parts.places.forget(place);
     if (this.leaving) this.tellEnd();
     else this.replace(number, failures, how);
   }
@@ -202,6 +209,20 @@ export class Generation {
     // It died meanwhile, after its sessions were counted as gone.
     if (!this.workers.has(worker) && 'admitted' in answer) this.parts.gate.lost(place);
     else send(worker, { type: 'opened', question, answer });
+  }
+
+  private lend(
+    worker: Worker,
+    place: WorkerPlace,
+    message: Extract<ToPrimary, { type: 'borrow' | 'give-back' }>,
+  ): void {
+    const { places } = this.parts;
+    if (message.type === 'give-back') places.giveBack(place, message.network, message.places);
+    else {
+      const { question, network } = message;
+      const lent = places.borrow(place, network, message.places);
+      send(worker, { type: 'lent', question, network, places: lent });
+    }
   }
 
   private tellEnd(): void {

@@ -14,8 +14,15 @@ export type OpenAnswer =
 
 export type ToWorker =
   /** Read what the settings name, and do not listen yet. */
-  | { readonly type: 'start'; readonly number: number; readonly settings: DataPlaneSettings }
+  | {
+      readonly type: 'start';
+      readonly number: number;
+      readonly settings: DataPlaneSettings;
+      /** Of each address, which it need not borrow. */
+      readonly ownPlaces: number;
+    }
   | { readonly type: 'listen' }
+  | { readonly type: 'lent'; readonly question: number; readonly network: string; readonly places: number }
   | { readonly type: 'opened'; readonly question: number; readonly answer: OpenAnswer }
   | {
       readonly type: 'end';
@@ -40,6 +47,9 @@ export type ToPrimary =
   | { readonly type: 'failed'; readonly message: string }
   | { readonly type: 'open'; readonly question: number; readonly knock: Knock }
   | { readonly type: 'closed'; readonly session: SessionId; readonly end: SessionEnd }
+  /** For connections of an address that have not shown a token yet. */
+  | { readonly type: 'borrow'; readonly question: number; readonly network: string; readonly places: number }
+  | { readonly type: 'give-back'; readonly network: string; readonly places: number }
   | { readonly type: 'probed'; readonly question: number; readonly alive: boolean }
   | {
       readonly type: 'counted';

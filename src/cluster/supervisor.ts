@@ -2,12 +2,15 @@
 // lets a new generation take over at a reload. What always holds: there is always a generation that accepts.
 import cluster from 'node:cluster';
 import type { AddressInfo } from 'node:net';
+import { HostPlaces, sharePlaces } from '../address-places.js';
 import type { Settings } from '../config/options.js';
 import type { ConsoleGate } from '../console/gate.js';
 import { type DataPlane, dataPlaneSettings } from '../data-plane.js';
 import type { Logger } from '../log.js';
 import type { Prepared } from '../prepared.js';
+import { MAX_HANDSHAKES_PER_ADDRESS } from '../proxy/handshakes.js';
 import { Generation } from './generation.js';
+import type { WorkerPlace } from './worker-place.js';
 
 /** Generations that may live on for their consoles; the oldest of more is closed with 1001. */
 const MAX_OLD_GENERATIONS = 2;
@@ -25,6 +28,8 @@ export interface SupervisorParts {
 
 export class Supervisor implements DataPlane {
   private readonly parts: SupervisorParts;
+  private readonly shares: { own: number; common: number };
+  private readonly places: HostPlaces<WorkerPlace>;
   private current: Generation;
   /** The oldest first. */
   private old: Generation[] = [];
@@ -36,6 +41,10 @@ export class Supervisor implements DataPlane {
     cluster.schedulingPolicy = cluster.SCHED_NONE;
     const execArgv = process.execArgv.filter((option) => !option.startsWith('--inspect'));
     cluster.setupPrimary({ args: [], execArgv });
+    // Those that are being started, accept, and end.
+    const generations = MAX_OLD_GENERATIONS + 2;
+    this.shares = sharePlaces(MAX_HANDSHAKES_PER_ADDRESS, parts.workers, generations);
+    this.places = new HostPlaces(this.shares.common);
     this.current = this.createGeneration(parts.settings);
   }
 
@@ -101,6 +110,8 @@ export class Supervisor implements DataPlane {
       logger,
       gate,
       environment,
+      places: this.places,
+      ownPlaces: this.shares.own,
       onEnd: () => {
         this.old = this.old.filter((one) => one !== generation);
         if (this.old.length === 0) this.onAllEnded?.();

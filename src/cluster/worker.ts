@@ -1,6 +1,7 @@
 // One worker: a data plane in a process of its own, told what to do by the control plane.
 // What always holds: it ends when the control plane ends, whatever it was doing.
 import cluster from 'node:cluster';
+import type { PlacePool } from '../address-places.js';
 import { LocalDataPlane } from '../data-plane.js';
 import { StartError } from '../errors.js';
 import { closeInspector } from '../inspector.js';
@@ -8,6 +9,10 @@ import { type Log, openLog } from '../log.js';
 import { DoorChannel } from './door-channel.js';
 import type { ToPrimary, ToWorker } from './messages.js';
 import { Outbox } from './outbox.js';
+import { Questions } from './questions.js';
+
+/** The control plane answers at once, or is in trouble. */
+const BORROW_TIMEOUT_MS = 2_000;
 
 /** Where there was no time to ask: what SIGTERM to a single worker means. */
 const OWN_STOP_DEADLINE_MS = 5_000;
@@ -28,6 +33,7 @@ class Worker {
     if (process.connected) process.send?.(messages, undefined, undefined, () => {});
   });
   private readonly door = new DoorChannel((message) => this.tell(message));
+  private readonly loans = new Questions<number>();
   private dataPlane: LocalDataPlane | undefined;
   private log: Log | undefined;
   private ending = false;
@@ -56,6 +62,9 @@ class Worker {
         break;
       case 'opened':
         this.door.opened(message.question, message.answer);
+        break;
+      case 'lent':
+        this.lent(message);
         break;
       case 'end':
         this.dataPlane?.place.end(message.session, message.code, message.reason);
@@ -88,13 +97,29 @@ class Worker {
     this.tell({ type: 'counted', question, traffic: [...traffic] });
   }
 
-  private async start({ number, settings }: Extract<ToWorker, { type: 'start' }>): Promise<void> {
+  private async start({ number, settings, ownPlaces }: Extract<ToWorker, { type: 'start' }>): Promise<void> {
     this.log = openLog(settings.log_file, settings.debug_level);
     const logger = this.log.logger.child({ worker: number });
-    this.dataPlane = new LocalDataPlane(settings, this.door, logger);
+    this.dataPlane = new LocalDataPlane(settings, this.door, logger, this.places(ownPlaces));
     await this.dataPlane.open();
     await closeInspector();
     this.tell({ type: 'prepared' });
+  }
+
+  private lent({ question, network, places }: Extract<ToWorker, { type: 'lent' }>): void {
+    // Nobody waited for so long.
+    if (!this.loans.answered(question, places)) this.tell({ type: 'give-back', network, places });
+  }
+
+  private places(own: number): PlacePool {
+    return {
+      own,
+      borrow: (network, places) => {
+        const ask = (question: number) => this.tell({ type: 'borrow', question, network, places });
+        return this.loans.ask(ask, BORROW_TIMEOUT_MS, 0);
+      },
+      giveBack: (network, places) => this.tell({ type: 'give-back', network, places }),
+    };
   }
 
   private async listen(): Promise<void> {

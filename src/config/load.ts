@@ -8,6 +8,9 @@ import { controlSocketProblems, type SettingText, validate } from './validate.js
 
 const ENV_PREFIX = 'VNCTOKEN_';
 
+const WITHOUT_SERVICE_AUTH =
+  'service_auth is not set: tokens and open consoles outlive a loss of rights, a disabled or deleted user and the VM itself; consoles do not follow a migration; VNC passwords that OpenNebula encrypts cannot be read';
+
 export interface SettingSources {
   /** Values of `--config`; none: the two default files. */
   readonly configFiles: readonly string[];
@@ -23,6 +26,8 @@ export interface Loaded {
   /** Text of each setting that is not a default, for `check-config`. */
   readonly texts: ReadonlyMap<OptionName, string>;
   readonly warnings: readonly string[];
+  /** What is as it should be, and has its price: told at a start and by check-config. */
+  readonly notes: readonly string[];
   /** Absolute path of the folder for state: `/var/lib/one`, or below `ONE_LOCATION`. */
   readonly stateFolder: string;
   /** Absolute path of the Unix socket for commands: `control_socket`, or its default. */
@@ -64,6 +69,7 @@ export function loadSettings(sources: SettingSources): Loaded {
     sources: new Map([...texts].map(([name, { source }]) => [name, source])),
     texts: new Map([...texts].map(([name, { text }]) => [name, text])),
     warnings: [...unknownVariables(sources.env), ...checked.warnings],
+    notes: checked.settings.service_auth === undefined ? [WITHOUT_SERVICE_AUTH] : [],
     stateFolder: oneLocation === '' ? '/var/lib/one' : join(oneLocation, 'var'),
     controlSocket: controlSocketPath(checked.settings.control_socket, oneLocation),
   };

@@ -1,42 +1,47 @@
-// How many connections of an address may be open before they have shown a token. What always holds: every place that
-// was taken is given back exactly once, and an address without connections costs no memory.
+// Connections that have not shown a token yet: each has one of its address's places until it has, or is closed.
+// What always holds: of a console that was admitted nothing is kept here, however long it stays.
 import type { Socket } from 'node:net';
-import { networkOf } from '../client-address.js';
+import { AddressPlaces, type LeavePlace, type PlacePool } from '../address-places.js';
 
 /** A browser opens six for a page and one for the console; an office behind one address has dozens of browsers. */
-const MAX_PER_ADDRESS = 256;
+export const MAX_HANDSHAKES_PER_ADDRESS = 256;
 
 export class Handshakes {
-  private readonly max: number;
-  private readonly counts = new Map<string, number>();
-  private readonly connections = new Map<string, () => void>();
+  private readonly places: AddressPlaces;
+  private readonly connections = new Map<string, LeavePlace>();
 
-  constructor(max = MAX_PER_ADDRESS) {
-    this.max = max;
+  /** @param places so many for each address, or where those of the host are borrowed */
+  constructor(places: number | PlacePool = MAX_HANDSHAKES_PER_ADDRESS) {
+    this.places = new AddressPlaces(places);
   }
 
   /** @returns a function that gives the place back (further calls do nothing), or undefined where there is none */
-  enter(address: string): (() => void) | undefined {
-    const network = networkOf(address);
-    const count = this.counts.get(network) ?? 0;
-    if (count >= this.max) return undefined;
-    this.counts.set(network, count + 1);
-    let left = false;
-    return () => {
-      if (left) return;
-      left = true;
-      const now = (this.counts.get(network) ?? 1) - 1;
-      if (now > 0) this.counts.set(network, now);
-      else this.counts.delete(network);
-    };
+  enter(address: string): LeavePlace | undefined | Promise<LeavePlace | undefined> {
+    return this.places.enter(address);
   }
 
-  /** Counts a connection until it closes or is admitted. @returns false where its address has too many */
-  enterConnection(socket: Socket, address: string): boolean {
-    const leave = this.enter(address);
+  /**
+   * Counts a connection until it closes or is admitted.
+   * @returns false where its address has too many; a promise of that where the host has to be asked
+   */
+  enterConnection(socket: Socket, address: string): boolean | Promise<boolean> {
+    const entered = this.enter(address);
+    if (entered instanceof Promise) return entered.then((leave) => this.hold(socket, leave));
+    return this.hold(socket, entered);
+  }
+
+  /** A token was shown: the connection is a console now. */
+  admitConnection(socket: Socket): void {
+    this.connections.get(keyOf(socket))?.();
+  }
+
+  private hold(socket: Socket, leave: LeavePlace | undefined): boolean {
     if (leave === undefined) return false;
+    if (socket.destroyed) {
+      leave();
+      return false;
+    }
     const key = keyOf(socket);
-    // Of a console that was admitted nothing is kept here, however long it stays.
     const left = () => {
       leave();
       this.connections.delete(key);
@@ -45,11 +50,6 @@ export class Handshakes {
     this.connections.set(key, left);
     socket.on('close', left);
     return true;
-  }
-
-  /** A token was shown: the connection is a console now. */
-  admitConnection(socket: Socket): void {
-    this.connections.get(keyOf(socket))?.();
   }
 }
 

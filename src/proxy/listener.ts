@@ -14,8 +14,8 @@ export interface ListenerParts {
   readonly certificate: Certificate | undefined;
   readonly onRequest: RequestListener;
   readonly onUpgrade: UpgradeListener;
-  /** Sees every connection first; false: it is not wanted, and was dealt with. */
-  readonly onConnection: (socket: Socket) => boolean;
+  /** Sees every connection first, which waits for its word; false: it is not wanted, and was dealt with. */
+  readonly onConnection: (socket: Socket) => boolean | Promise<boolean>;
 }
 
 export interface Listener {
@@ -51,10 +51,14 @@ export function createListener(parts: ListenerParts): Listener {
     socket.once('close', () => sockets.delete(socket));
     // An error is the end of the connection; whoever is served on it notices by its close.
     socket.on('error', () => {});
-    if (!parts.onConnection(socket)) return;
-    if (plain === undefined) secure?.emit('connection', socket);
-    else if (secure === undefined) plain.emit('connection', socket);
-    else sortByFirstByte(socket, plain, secure);
+    const serve = () => {
+      if (plain === undefined) secure?.emit('connection', socket);
+      else if (secure === undefined) plain.emit('connection', socket);
+      else sortByFirstByte(socket, plain, secure);
+    };
+    const wanted = parts.onConnection(socket);
+    if (wanted === true) serve();
+    else if (wanted !== false) void wanted.then((isWanted) => isWanted && !socket.destroyed && serve());
   });
   for (const server of [plain, secure]) {
     if (server === undefined) continue;

@@ -158,13 +158,16 @@ export class ConsoleProxy implements SessionPlace {
   }
 
   /** Proxies carry many clients on their connections; theirs are counted at the upgrade. */
-  private admitConnection(socket: Socket): boolean {
+  private admitConnection(socket: Socket): boolean | Promise<boolean> {
     const { trustedProxies } = this.parts.settings();
     const peer = clientAddress(socket.remoteAddress, undefined, trustedProxies);
     if (trustedProxies.has(peer)) return true;
-    if (this.handshakes.enterConnection(socket, peer)) return true;
-    socket.end(TOO_MANY, () => socket.destroy());
-    return false;
+    const refuse = (entered: boolean): boolean => {
+      if (!entered && !socket.destroyed) socket.end(TOO_MANY, () => socket.destroy());
+      return entered;
+    };
+    const entered = this.handshakes.enterConnection(socket, peer);
+    return typeof entered === 'boolean' ? refuse(entered) : entered.then(refuse);
   }
 
   private openSession({ browser, admitted, isBrowser }: Admission): void {

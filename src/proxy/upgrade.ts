@@ -101,9 +101,11 @@ export function createUpgrade(parts: UpgradeParts): UpgradeListener {
     const client = clientAddress(socket.remoteAddress, forwardedFor, trustedProxies);
     const knock: Knock = { ref: newRef(), client, origin };
     // A direct client was counted as it connected; a proxy names its client only now.
-    const leave = client === peer ? () => handshakes.admitConnection(socket) : handshakes.enter(client);
+    const entered = client === peer ? () => handshakes.admitConnection(socket) : handshakes.enter(client);
+    const leave = entered instanceof Promise ? await entered : entered;
     if (leave === undefined) return refuse(socket, new GatewayError('too-many-connections'), knock);
     if (client !== peer) socket.once('close', leave);
+    if (socket.destroyed) return leave();
     const verdict = await judge(request, knock).catch(toGatewayError);
     // The client may have gone while the store was asked, or the service begun to stop.
     const late = socket.destroyed

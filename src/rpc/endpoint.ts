@@ -3,12 +3,14 @@
 import { createServer, type Server } from 'node:http';
 import express, { type NextFunction, type Request, type Response } from 'express';
 import { clientAddress, type TrustedProxies } from '../client-address.js';
-import { toGatewayError } from '../errors.js';
+import { GatewayError, toGatewayError } from '../errors.js';
 import { hasAllHeaders, httpLimits, limitReply, limitServer, requestPath } from '../http-limits.js';
 import { printable } from '../printable.js';
 import { newRef } from '../ref.js';
 import { Answerer, type AnswererParts, type AnswerSettings } from './answer.js';
+import { BodyBudget } from './body-budget.js';
 import { type CallerSettings, checkCaller } from './caller.js';
+import { limitConnections } from './connections.js';
 import { contentCoding } from './content-coding.js';
 
 export interface EndpointSettings extends AnswerSettings, CallerSettings {
@@ -29,13 +31,21 @@ const MAX_LOGGED = 200;
 /** The XML-RPC listener, not yet listening. */
 export function createEndpoint(parts: EndpointParts): Server {
   const answerer = new Answerer(parts);
+  const budget = new BodyBudget(parts.maxBodyBytes);
   const app = express();
+  const server = createServer(httpLimits, app);
+  const isRefused = limitConnections(server, {
+    isExempt: parts.isExempt,
+    trustedProxies: () => parts.settings().trustedProxies,
+    onRefusal: (client) => tellRefusal(parts, client, new GatewayError('too-many-connections')),
+  });
   app.disable('x-powered-by');
   app.disable('etag');
   app.use((request, response, next) => {
     if (parts.stopping.aborted) response.set('Connection', 'close');
     const path = requestPath(request) ?? '';
-    if (!hasAllHeaders(request)) sendText(response, 431, 'Too many headers');
+    if (isRefused(request.socket)) request.socket.destroy();
+    else if (!hasAllHeaders(request)) sendText(response, 431, 'Too many headers');
     else if (path === '/healthz' && /^(GET|HEAD)$/.test(request.method))
       response.type('text/plain').send('ok');
     else if (!RPC_PATH.test(path)) sendText(response, 404, 'Not found; XML-RPC is at /RPC2');
@@ -51,6 +61,14 @@ export function createEndpoint(parts: EndpointParts): Server {
     request.headers['content-encoding'] = contentCoding(request.headers['content-encoding']);
     next();
   });
+  app.use((request, response, next) => {
+    const client = clientOf(request, parts);
+    budget.hold(request, client, () => {
+      const refused = new GatewayError('over-limit', { detail: 'too many bytes of unfinished calls' });
+      sendText(response, refused.httpStatus, refused.toldAs(tellRefusal(parts, client, refused)));
+    });
+    next();
+  });
   app.use(express.raw({ type: () => true, limit: parts.maxBodyBytes }));
   app.use(async (request: Request, response: Response) => {
     sendXml(response, await answerCall(request, response, parts, answerer));
@@ -58,7 +76,18 @@ export function createEndpoint(parts: EndpointParts): Server {
   app.use((error: unknown, _request: Request, response: Response, _next: NextFunction) => {
     sendFailure(response, error, parts);
   });
-  return limitServer(createServer(httpLimits, app));
+  return limitServer(server);
+}
+
+/** @returns the reference under which it stands in the log */
+function tellRefusal(
+  { logger }: EndpointParts,
+  client: string,
+  { logLevel, code, detail }: GatewayError,
+): string {
+  const ref = newRef();
+  logger[logLevel]({ ref, client, code, reason: detail }, 'call refused');
+  return ref;
 }
 
 /** A refused caller's body is not read. */

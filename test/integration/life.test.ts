@@ -163,6 +163,18 @@ describe('a start', () => {
     expect((await service.rawCall('', { method: 'GET', path: '/healthz' })).body).toBe('ok');
   });
 
+  it('without service_auth says in one line what that costs, as check-config does; with it says nothing', async () => {
+    const told = /^service_auth is not set: .*deleted user.*migration.*encrypts/;
+    const service = await startService();
+    expect(service.logLines().filter(({ msg = '' }) => told.test(msg))).toHaveLength(1);
+    const check = await runMain(['check-config']);
+    expect(check.stdout.split('\n').filter((line) => line.startsWith('note: service_auth'))).toHaveLength(1);
+    const file = join(temporaryFolder(), 'service_auth');
+    writeFileSync(file, 'service:password\n', { mode: 0o600 });
+    const checked = await runMain(['check-config', '--service_auth', file]);
+    expect([checked.code, checked.stdout.includes('note: ')]).toEqual([0, false]);
+  });
+
   it('on an address of the proxy, or without a proxy', async () => {
     const port = await freePort();
     await startService({ flags: { vnc_proxy_port: `127.0.0.2:${port}` } });

@@ -378,6 +378,23 @@ describe('many connections', () => {
     await waitFor(async () => (await strict.open(token)).status === 101, { what: 'room again' });
   });
 
+  it.each([1, 2, 3])('of one address are so many for the whole host, workers: %s', async (workers) => {
+    const strict = await startConsoles({ flags: { workers, trusted_proxies: '192.0.2.1' } });
+    const sockets = Array.from({ length: 400 }, () => connect(strict.service.proxyPort, '127.0.0.1'));
+    let refused = 0;
+    for (const socket of sockets) {
+      socket.on('error', () => {});
+      socket.once('data', (data: Buffer) => {
+        expect(data.toString()).toMatch(/^HTTP\/1\.1 429 /);
+        refused++;
+      });
+    }
+    await waitFor(() => refused >= 400 - 256, { what: 'all but 256 to be refused', deadlineMs: 8_000 });
+    // With several, a few places may lie with a worker that has no more connections; they are no small part.
+    expect(refused).toBeLessThanOrEqual(400 - 128);
+    for (const socket of sockets) socket.destroy();
+  });
+
   it('with a token do not count among those without', async () => {
     const strict = await startConsoles({ flags: { ...manySessions, trusted_proxies: '192.0.2.1' } });
     for (const { token } of [await strict.console(greet), await strict.console(greet)])

@@ -25,7 +25,7 @@ const leaves = [
   'secret-file',
   'until-aborted',
 ];
-const http = ['client-address', 'http-limits', 'http-refusal', 'listen', 'origin'];
+const http = ['address-places', 'client-address', 'http-limits', 'http-refusal', 'listen', 'origin'];
 
 /** What each part may import besides itself; the first entry that fits a file counts. */
 const rules: [part: string, mayImport: string[]][] = [
@@ -63,7 +63,19 @@ const rules: [part: string, mayImport: string[]][] = [
     ],
   ],
   ['stores', ['config', 'log', 'prepared', 'tokens']],
-  ['cluster', [...leaves, 'config/options', 'console/gate', 'console/sessions', 'data-plane', 'tokens']],
+  [
+    'cluster',
+    [
+      ...leaves,
+      'address-places',
+      'proxy/handshakes',
+      'config/options',
+      'console/gate',
+      'console/sessions',
+      'data-plane',
+      'tokens',
+    ],
+  ],
   ['data-plane', [...leaves, ...http, 'config/options', 'console', 'console-targets', 'proxy']],
   ['console-targets', ['log', 'proxy/session', 'rfb', 'transport']],
   ['demo', ['']],
@@ -91,6 +103,7 @@ const rules: [part: string, mayImport: string[]][] = [
   ['web', []],
   ['config', ['clipboard', 'errors', 'origin', 'transport/parse-rules']],
   ['audit', ['log']],
+  ['address-places', ['client-address']],
   ['client-address', ['remembered']],
   ['log', ['errors']],
   ['http-limits', ['http-refusal']],
