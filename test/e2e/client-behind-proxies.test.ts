@@ -20,7 +20,9 @@ const fronts: Record<string, { proxy: number; rpc: number }> = {};
 const names = ['HAProxy', 'HAProxy as it comes', 'nginx'];
 
 beforeAll(async () => {
-  consoles = await startConsoles({ flags: { bind_client: 'ip', trusted_proxies: '127.0.0.1' } });
+  consoles = await startConsoles({
+    flags: { bind_client: 'ip', trusted_proxies: '127.0.0.1', token_sessions: 'shared' },
+  });
   const { rpcPort, proxyPort } = consoles.service;
   for (const name of names) fronts[name] = { proxy: await freePort(), rpc: await freePort() };
   for (const [name, global] of [
@@ -150,6 +152,23 @@ describe.each(names)('behind %s', (name) => {
     if (status !== 200) return;
     const line = await consoles.service.waitForLog(({ vm }) => vm === vmId, 'the call');
     expect(line['client']).toBe(attacker);
+  });
+
+  it.each<[what: string, lines: string[]]>([
+    ['empty subprotocols', ['Sec-WebSocket-Protocol:']],
+    ['repeated subprotocols', ['Sec-WebSocket-Protocol: binary,,binary']],
+    ['subprotocols in lines', ['Sec-WebSocket-Protocol: , base64', 'Sec-WebSocket-Protocol: binary']],
+    ['an upgrade in lines', ['Upgrade: h2c', 'Connection: keep-alive']],
+    ['versions in lines', ['Sec-WebSocket-Version: 8']],
+    ['odd extensions', ['Sec-WebSocket-Extensions: permessage-deflate; ;,,']],
+    ['a length of nothing', ['Content-Length: 0']],
+    ['a cookie of 12 KiB', [`Cookie: a=${'b'.repeat(12 * 1024)}`]],
+  ])('an upgrade with %s is one', async (_what, lines) => {
+    const opened = await rawExchange({
+      ...{ port: portsOf(name).proxy, localAddress: owner },
+      request: upgrade(token, lines),
+    });
+    expect(opened.status).toBe(101);
   });
 
   it('the owner comes back to his console', async () => {

@@ -1,5 +1,6 @@
 // The gate: who is let in, who has to go for it, what is counted and what is told to whom.
 import { describe, expect, it } from 'vitest';
+import { UNNAMED_CLIENT } from '../../src/client-address.ts';
 import { doorOf } from '../../src/console/gate.ts';
 import { GatewayError } from '../../src/errors.ts';
 import { hashToken, newToken, type Token } from '../../src/tokens/token.ts';
@@ -397,5 +398,26 @@ describe('the audit', () => {
     ]);
     expect(JSON.stringify(stage.audit)).not.toContain(token);
     expect(JSON.stringify(stage.audit)).not.toContain(hashToken(token));
+  });
+});
+
+describe('a client whom a proxy does not name', () => {
+  it('is not let in where tokens are bound to addresses, and costs the token nothing', async () => {
+    const stage = buildGate({ rules: { bindClient: true } });
+    const token = await stage.token();
+    const refused = await refusal(stage.open(token, UNNAMED_CLIENT));
+    expect(refused.toldAs('REF234')).toBe(SENTENCE);
+    expect(refused.detail).toContain('bind_client');
+    expect(refused.detail).toContain('trusted_proxies');
+    await expectEmpty(stage);
+    await stage.open(token, '192.0.2.1');
+    expect((await refusal(stage.open(token, UNNAMED_CLIENT))).code).toBe('token-not-valid');
+  });
+
+  it('is one client with all others like it elsewhere', async () => {
+    const stage = buildGate({ rules: { maxUnknownTokens: 2 } });
+    for (let i = 0; i < 2; i++) await refusal(stage.open(newToken(), UNNAMED_CLIENT));
+    expect((await refusal(stage.open(newToken(), UNNAMED_CLIENT))).code).toBe('too-many-unknown-tokens');
+    await stage.open(await stage.token(), '192.0.2.1');
   });
 });
