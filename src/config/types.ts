@@ -154,7 +154,8 @@ export const userNames = () =>
 export const proxyListen = () =>
   parsed<ProxyListen>('expected PORT, HOST:PORT or off', (value) => {
     if (value.toLowerCase() === 'off') return { kind: 'off' };
-    const alone = wholeNumber(value, 0, MAX_PORT);
+    // `:29876` is a number to Ruby, too: as a symbol that Sunstone writes out.
+    const alone = wholeNumber(value.replace(/^:/, ''), 0, MAX_PORT);
     if (alone !== undefined) return { kind: 'port', port: alone };
     const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d+)$/.exec(value);
     const name = hostName(match?.[1] ?? match?.[2] ?? '');

@@ -2,6 +2,7 @@
 // anybody is asked anything, and without a word that could be a secret.
 import { GatewayError } from '../errors.js';
 import type { SessionString } from '../oned/session-string.js';
+import { printable } from '../printable.js';
 import type { RpcCall } from './call.js';
 import type { ConsoleRequest } from './method.js';
 import { readOptions } from './options.js';
@@ -18,7 +19,7 @@ const MAX_QUOTED_LENGTH = 64;
  */
 export function readRequest({ method, parameters }: RpcCall, known: readonly string[]): ConsoleRequest {
   if (!known.includes(method)) {
-    const quoted = method.replace(/[^\x20-\x7e]/g, '?').slice(0, MAX_QUOTED_LENGTH);
+    const quoted = printable(method, MAX_QUOTED_LENGTH);
     throw new GatewayError('unknown-method', {
       publicText: `Unknown method '${quoted}'. Expected one of: ${known.join(', ')}`,
       detail: 'unknown method',

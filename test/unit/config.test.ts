@@ -145,6 +145,7 @@ describe('the settings', () => {
       '["::1", "[2001:DB8::0:1]", bücher.example, "a.example."]',
       ['[::1]', '[2001:db8::1]', 'xn--bcher-kva.example', 'a.example'],
     ],
+    ['vnc_proxy_port', ':29876', { kind: 'port', port: 29876 }],
     ['vnc_proxy_port', '0.0.0.0:29876', { kind: 'address', host: '0.0.0.0', port: 29876 }],
     ['vnc_proxy_port', '"[::]:29876"', { kind: 'address', host: '::', port: 29876 }],
     ['vnc_proxy_port', '"localhost:29876"', { kind: 'address', host: 'localhost', port: 29876 }],
