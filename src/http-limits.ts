@@ -1,6 +1,6 @@
 // The bounds that every HTTP listener of this service has. What always holds: a peer that sends nothing, or sends
 // slowly, loses its connection, a thousand of them leave room for the others, and no header is dropped in silence.
-import type { Server as HttpServer, IncomingMessage, ServerResponse } from 'node:http';
+import type { Server as HttpServer, ServerResponse } from 'node:http';
 import type { Server as HttpsServer } from 'node:https';
 import { refuseUnreadable } from './http-refusal.js';
 
@@ -32,19 +32,6 @@ export function limitServer<S extends HttpServer | HttpsServer>(server: S): S {
   return server;
 }
 
-/** False: Node may have dropped headers of it, so nothing that it says can be believed. */
-export function hasAllHeaders({ rawHeaders }: IncomingMessage): boolean {
-  return rawHeaders.length <= 2 * MAX_HEADERS;
-}
-
-/** Members of a header that is a list (RFC 9110 section 5.6.1), on one line or several; empty ones do not count. */
-export function listMembers(header: string | undefined): string[] {
-  return (header ?? '')
-    .split(',')
-    .map((member) => member.trim())
-    .filter((member) => member !== '');
-}
-
 /** How long a peer may take to read a reply that is ready. */
 const REPLY_TIMEOUT_MS = 60_000;
 
@@ -54,19 +41,4 @@ export function limitReply(response: ServerResponse, timeoutMs = REPLY_TIMEOUT_M
   const giveUp = setTimeout(() => response.req.socket.destroy(), timeoutMs);
   giveUp.unref();
   response.once('close', () => clearTimeout(giveUp));
-}
-
-/** The path of a request, dot segments resolved, without the query; undefined where it has none. */
-export function requestPath(request: IncomingMessage): string | undefined {
-  return requestUrl(request)?.pathname;
-}
-
-/** The request's target; its host means nothing. */
-export function requestUrl({ url = '' }: IncomingMessage): URL | undefined {
-  const absolute = url.startsWith('/') ? `http://localhost${url}` : url;
-  try {
-    return new URL(absolute);
-  } catch {
-    return undefined;
-  }
 }

@@ -1,6 +1,7 @@
 // What the proxy's port answers without an upgrade: the console page, /healthz, and 426 for everything else.
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
-import { hasAllHeaders, limitReply, requestPath } from '../http-limits.js';
+import { limitReply } from '../http-limits.js';
+import { hasAllHeaders, requestPath } from '../http-request.js';
 import { type ConsolePageOptions, consolePage } from '../web/console-page.js';
 
 export function createHttpApp(page: ConsolePageOptions): Express {

@@ -1,7 +1,7 @@
 // Where a browser puts its token: query, path, or an offered subprotocol, in this order. Measured on websockify:
 // the first `token` that is not empty counts, percent-decoded, one trailing line feed cut.
 import { GatewayError } from '../errors.js';
-import { listMembers } from '../http-limits.js';
+import { listMembers } from '../http-request.js';
 import { hasTokenForm, type Token } from '../tokens/token.js';
 
 /** The subprotocol that is spoken. */

@@ -2,7 +2,7 @@
 // with empty and repeated members, or with more than the one that counts. What always holds: afterwards a header has
 // the form that `ws` and the gate ask for, or one that they refuse; nothing is made up.
 import type { IncomingHttpHeaders } from 'node:http';
-import { listMembers } from '../http-limits.js';
+import { listMembers } from '../http-request.js';
 
 /** Hybi 8 is, but for the name of one header, version 13. */
 const VERSIONS = ['13', '8'];

@@ -7,7 +7,7 @@ import { type WebSocket, WebSocketServer } from 'ws';
 import { clientAddress, type TrustedProxies } from '../client-address.js';
 import type { Admitted, Door } from '../console/gate.js';
 import { GatewayError, toGatewayError } from '../errors.js';
-import { hasAllHeaders, requestUrl } from '../http-limits.js';
+import { hasAllHeaders, requestUrl } from '../http-request.js';
 import type { Logger } from '../log.js';
 import { type OriginSettings, originAllowed } from '../origin.js';
 import { printable } from '../printable.js';

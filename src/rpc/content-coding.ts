@@ -1,6 +1,6 @@
 // Content-Encoding as portals send it. What always holds: a body is read as plain only where the header names nothing
 // that would have changed its bytes; a coding that is not known stays in the header, and is refused.
-import { listMembers } from '../http-limits.js';
+import { listMembers } from '../http-request.js';
 
 /** No coding: its own word, and what is meant for other headers (charsets whose bytes XML has anyway, MIME's transfer encodings). */
 const PLAIN = new Set([

@@ -25,7 +25,15 @@ const leaves = [
   'secret-file',
   'until-aborted',
 ];
-const http = ['address-places', 'client-address', 'http-limits', 'http-refusal', 'listen', 'origin'];
+const http = [
+  'address-places',
+  'client-address',
+  'http-limits',
+  'http-refusal',
+  'http-request',
+  'listen',
+  'origin',
+];
 
 /** What each part may import besides itself; the first entry that fits a file counts. */
 const rules: [part: string, mayImport: string[]][] = [
@@ -108,6 +116,7 @@ const rules: [part: string, mayImport: string[]][] = [
   ['log', ['errors']],
   ['http-limits', ['http-refusal']],
   ['http-refusal', ['errors']],
+  ['http-request', ['http-limits']],
   ['listen', ['errors']],
   ['origin', ['client-address']],
   ['secret-file', ['errors']],
