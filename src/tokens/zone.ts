@@ -37,5 +37,5 @@ export function vmNameOf({
   readonly zone?: Zone | undefined;
   readonly vmId: number;
 }): string {
-  return `${zone?.id ?? zone?.endpoint ?? ''}:${vmId}`;
+  return zone === undefined ? String(vmId) : `${zone.id ?? zone.endpoint}:${vmId}`;
 }
