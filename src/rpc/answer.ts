@@ -4,9 +4,10 @@ import type { Audit } from '../audit.js';
 import { networkOf } from '../client-address.js';
 import type { IssueConsole } from '../console/issue.js';
 import { LoginGuard } from '../console/login-guard.js';
+import { isRefusedLogin, LoginRetry } from '../console/login-retry.js';
 import { Management, type ManagementParts } from '../console/management.js';
 import type { Pace } from '../console/pace.js';
-import { type GatewayError, OneCode, toGatewayError } from '../errors.js';
+import { type GatewayError, toGatewayError } from '../errors.js';
 import type { Logger } from '../log.js';
 import { userOf } from '../oned/session-string.js';
 import { newRef } from '../ref.js';
@@ -71,6 +72,7 @@ export class Answerer {
   private readonly parts: AnswererParts;
   private readonly calls: CallLimit;
   private readonly guard: LoginGuard;
+  private readonly retry = new LoginRetry();
   private readonly management: Management;
 
   constructor(parts: AnswererParts) {
@@ -106,7 +108,7 @@ export class Answerer {
       const { value, done, details, fingerprint, caller } = await this.guard.attempt(
         login,
         gone,
-        (signal, by) => answerRequest(request, { ...parts, by }, signal),
+        (signal, by) => this.retry.ask(login, signal, () => answerRequest(request, { ...parts, by }, signal)),
       );
       // As oned has him, and no longer as he spelled himself.
       about = { ...about, ...caller };
@@ -151,16 +153,12 @@ export class Answerer {
     logger[refused.logLevel]({ ...about, durationMs, code: refused.code, reason }, 'call refused');
     // A call of which nobody knows whose it is and what it wanted is nothing to answer for.
     if (asked !== undefined) {
-      const event = isFailedLogin(refused) ? 'login-failed' : 'refused';
+      const event = isRefusedLogin(refused) ? 'login-failed' : 'refused';
       const told = refused.code === 'internal' ? 'internal error' : reason;
       audit(event, { ...about, reason: `${asked.method}: ${told}` });
     }
     return refusalReply(refused.toldAs(about.ref), refused.oneCode);
   }
-}
-
-function isFailedLogin({ code, oneCode }: GatewayError): boolean {
-  return code === 'oned-refused' && oneCode === OneCode.authentication;
 }
 
 /** oned's words can echo what it was sent; its code says enough. */
