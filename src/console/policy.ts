@@ -98,6 +98,7 @@ export function targetOf(vm: VmFacts, ports: ConsolePorts): { host: string; port
  * @throws GatewayError `no-console`
  */
 export function placeOf(vm: VmFacts, ports: ConsolePorts): { host: string; port: number } {
+  if (vm.doubt !== undefined) throw new GatewayError('oned-nonsense', { detail: vm.doubt });
   if (!isVnc(vm.graphics.type)) {
     throw noConsole(`Graphics type '${quoted(vm.graphics.type)}' but 'VNC' expected`);
   }

@@ -67,6 +67,7 @@ interface Looked {
 async function lookAtGroup(group: readonly number[], parts: SurveyParts): Promise<Looked | undefined> {
   const { oned, session, signal, failed } = parts;
   const looked: number[] = [];
+  const odd: number[] = [];
   const vms = new Map<number, VmFacts>();
   const waiting = [group];
   let splits = MAX_SPLITS;
@@ -78,13 +79,16 @@ async function lookAtGroup(group: readonly number[], parts: SurveyParts): Promis
       const problem = toGatewayError(error);
       failed(problem);
       if (problem.code !== 'oned-nonsense') return undefined;
+      if (part.length === 1) odd.push(...part);
       if (part.length === 1 || splits <= 0) continue;
       splits -= 2;
       const half = Math.ceil(part.length / 2);
       waiting.push(part.slice(half), part.slice(0, half));
     }
   }
-  return looked.length === 0 && group.length > 1 ? undefined : { looked, vms };
+  if (looked.length === 0 && group.length > 1) return undefined;
+  // one.vm.info shows what oned makes of a VM, a set what it has stored, with whatever its owner wrote.
+  return { looked: [...looked, ...odd], vms };
 }
 
 /**

@@ -131,7 +131,9 @@ export class OnedClient {
     const work = () => callOnce(url, document.method, [session, ...parameters], end.signal);
     try {
       const reply = await this.turnstile.pass(end.signal, work, priority);
-      return document.read(rootOf(await this.reader.read(reply, document, end.signal, priority), url));
+      const selected = await this.reader.read(reply, document, end.signal, priority);
+      const { root, doubt } = documentIn(selected, url);
+      return document.read(root, doubt);
     } catch (error) {
       throw error instanceof GatewayError ? error : failureOf(error, url);
     } finally {
@@ -142,8 +144,8 @@ export class OnedClient {
 }
 
 /** A refusal becomes an error with oned's own words and code. */
-function rootOf(selected: Selected, url: string): XmlElement {
-  if ('root' in selected) return selected.root;
+function documentIn(selected: Selected, url: string): { root: XmlElement; doubt?: string } {
+  if ('root' in selected) return selected;
   if ('problem' in selected) throw nonsense(`one_xmlrpc ${url}: ${selected.problem}`);
   throw new GatewayError('oned-refused', { publicText: selected.refusal, oneCode: selected.code });
 }

@@ -1,24 +1,34 @@
 // Reading oned's documents: the texts in its replies that are XML themselves.
 // What always holds: what is missing or has no sense is `oned-nonsense`, and an error names the element, not its content.
 import { GatewayError } from '../errors.js';
-import { child, parseXml, type XmlElement, XmlError } from '../xml.js';
+import { child, type XmlElement, XmlError } from '../xml.js';
 import { type Shape, selectXml } from '../xml-selection.js';
 
 /** Of an XML-RPC int, and so of every id that oned gives. */
 const MAX_INT = 2 ** 31 - 1;
 
-/** A kind of document, and what of it is read. */
-export interface OnedDocument<T> {
+/** Which document is wanted, and what is read of it. */
+export interface Wanted {
   /** Whose reply it is, for errors. */
   readonly method: string;
   /** The name of its root element. */
   readonly root: string;
   readonly shape: Shape;
+  /** What is read where the whole shape cannot be: what stands before anything that users write. */
+  readonly fallback?: Shape;
+}
+
+export type SelectedDocument =
+  /** `doubt`: what is wrong with the rest, of which nothing was read. */
+  { readonly root: XmlElement; readonly doubt?: string } | { readonly problem: string };
+
+/** A kind of document. */
+export interface OnedDocument<T> extends Wanted {
   /**
    * Makes sense of the elements that the shape names, without a look at the text.
    * @throws GatewayError `oned-nonsense`
    */
-  readonly read: (root: XmlElement) => T;
+  readonly read: (root: XmlElement, doubt?: string) => T;
 }
 
 /** The shape of elements in which only texts are read. */
@@ -32,31 +42,28 @@ export function textsOf(...names: readonly string[]): Readonly<Record<string, Sh
  * @throws GatewayError `oned-nonsense`
  */
 export function readDocument<T>(xml: string, document: OnedDocument<T>): T {
-  const { method, root, shape, read } = document;
-  let selected: XmlElement;
-  try {
-    selected = selectXml(xml, root, shape);
-  } catch (error) {
-    if (!(error instanceof XmlError)) throw error;
-    throw nonsense(`${method} returned XML that makes no sense: ${error.message}`);
-  }
-  return read(selected);
+  const selected = selectDocument(xml, document);
+  if ('problem' in selected) throw nonsense(selected.problem);
+  return document.read(selected.root, selected.doubt);
 }
 
-/**
- * The document's root element, with everything in it.
- * @param method whose reply it is, for the error
- * @throws GatewayError `oned-nonsense` where the text is no document of that root
- */
-export function rootElement(xml: string, name: string, method: string): XmlElement {
-  let root: XmlElement;
+/** Plain data, so that it may be done elsewhere. Never throws. */
+export function selectDocument(xml: string, { method, root, shape, fallback }: Wanted): SelectedDocument {
+  const selected = trySelect(xml, root, shape);
+  if (typeof selected !== 'string') return { root: selected };
+  const problem = `${method} returned XML that makes no sense: ${selected}`;
+  const less = fallback === undefined ? selected : trySelect(xml, root, fallback);
+  return typeof less === 'string' ? { problem } : { root: less, doubt: problem };
+}
+
+/** @returns what is wrong with it, in a text */
+function trySelect(xml: string, root: string, shape: Shape): XmlElement | string {
   try {
-    root = parseXml(xml);
-  } catch {
-    throw nonsense(`${method} returned XML that is not well-formed`);
+    return selectXml(xml, root, shape);
+  } catch (error) {
+    if (error instanceof XmlError) return error.message;
+    throw error;
   }
-  if (root.name !== name) throw nonsense(`${method} returned no ${name} element`);
-  return root;
 }
 
 /** A number from 0 in an element that must be there. @throws GatewayError `oned-nonsense` */

@@ -2,7 +2,8 @@
 // What always holds: reading holds nobody up for longer than a few milliseconds, and whoever stops waiting is let go.
 import { Worker } from 'node:worker_threads';
 import { causeOf, GatewayError } from '../errors.js';
-import { type Selected, selectReply, type Wanted } from './reply.js';
+import type { Wanted } from './document.js';
+import { type Selected, selectReply } from './reply.js';
 import { type Priority, Turnstile } from './turnstile.js';
 
 /** At about 100 bytes a microsecond. A VM's reply has 5 to 20 KB. */
@@ -41,7 +42,7 @@ export class ThreadedReader implements ReplyReader {
   }
 
   /** It takes its time by the bytes, so that nobody who gives up has to be listened to. */
-  private ask({ reply, wanted: { method, root, shape } }: ThreadQuestion): Promise<Selected> {
+  private ask({ reply, wanted }: ThreadQuestion): Promise<Selected> {
     this.thread ??= this.start();
     const { thread } = this;
     return new Promise<Selected>((resolve, reject) => {
@@ -56,7 +57,12 @@ export class ThreadedReader implements ReplyReader {
       thread.on('message', onMessage).on('error', onError).on('exit', onExit);
       // Without a copy, where the memory is the reply's alone.
       const own = reply.byteLength === reply.buffer.byteLength ? reply : Uint8Array.from(reply);
-      const question: ThreadQuestion = { reply: own, wanted: { method, root, shape } };
+      // Functions of a document cannot go along.
+      const { method, root, shape, fallback } = wanted;
+      const question: ThreadQuestion = {
+        reply: own,
+        wanted: { method, root, shape, ...(fallback && { fallback }) },
+      };
       thread.postMessage(question, [own.buffer as ArrayBuffer]);
     });
   }

@@ -2,22 +2,12 @@
 // What always holds: what is no reply of oned is a problem in words of ours; nothing is quoted but oned's own refusal.
 import { child, type XmlElement, XmlError } from '../xml.js';
 import { type Shape, selectXml } from '../xml-selection.js';
-import { toNumber } from './document.js';
-
-/** Which document a reply should have in it, and what is read of it. */
-export interface Wanted {
-  readonly method: string;
-  /** The name of its root element. */
-  readonly root: string;
-  readonly shape: Shape;
-}
+import { type SelectedDocument, selectDocument, toNumber, type Wanted } from './document.js';
 
 export type Selected =
-  | { readonly root: XmlElement }
+  | SelectedDocument
   /** oned said no. */
-  | { readonly refusal: string; readonly code: number }
-  /** The answer makes no sense. */
-  | { readonly problem: string };
+  | { readonly refusal: string; readonly code: number };
 
 /** oned's messages are a sentence. */
 const MAX_MESSAGE_LENGTH = 1000;
@@ -59,7 +49,7 @@ export function selectReply(reply: Uint8Array, wanted: Wanted): Selected {
   }
 }
 
-function selectFrom(response: XmlElement, { method, root, shape }: Wanted): Selected {
+function selectFrom(response: XmlElement, wanted: Wanted): Selected {
   const fault = child(response, 'fault');
   if (fault !== undefined) return { problem: `an XML-RPC fault, ${faultCode(fault) ?? 'without a code'}` };
   const path = ['params', 'param', 'value', 'array', 'data'];
@@ -69,14 +59,7 @@ function selectFrom(response: XmlElement, { method, root, shape }: Wanted): Sele
   if (success?.name !== 'boolean' || !/^[01]$/.test(success.text) || text === undefined) {
     return { problem: 'the answer is not [boolean, string, …]' };
   }
-  if (success.text === '1') {
-    try {
-      return { root: selectXml(text, root, shape) };
-    } catch (error) {
-      if (!(error instanceof XmlError)) throw error;
-      return { problem: `${method} returned XML that makes no sense: ${error.message}` };
-    }
-  }
+  if (success.text === '1') return selectDocument(text, wanted);
   const number = intIn(code);
   // Anything else could not be passed on as an int, and might be a text.
   return number === undefined || text === ''

@@ -39,7 +39,15 @@ export interface VmFacts {
   /** Where it comes from, while QEMU has not begun to run on `host`; undefined where oned does not say. */
   readonly leaving?: Leaving | undefined;
   readonly graphics: Graphics;
+  /** What makes no sense in the VM: then host and graphics are not known, and it has no console. */
+  readonly doubt?: string | undefined;
 }
+
+/** What oned writes before anything that users write. */
+const head: Shape['children'] = {
+  ...textsOf('ID', 'UID', 'GID', 'STATE', 'LCM_STATE'),
+  PERMISSIONS: permissionsShape,
+};
 
 /**
  * What is read of a VM. Users write into TEMPLATE and USER_TEMPLATE, and oned puts what they write into CDATA as it is
@@ -47,8 +55,7 @@ export interface VmFacts {
  */
 export const vmShape: Shape = {
   children: {
-    ...textsOf('ID', 'UID', 'GID', 'STATE', 'LCM_STATE'),
-    PERMISSIONS: permissionsShape,
+    ...head,
     TEMPLATE: {
       children: {
         GRAPHICS: { children: textsOf('TYPE', 'LISTEN', 'PORT', 'PREVIOUS_PORT', 'PASSWD'), guarded: true },
@@ -64,9 +71,13 @@ export const vmShape: Shape = {
   },
 };
 
-/** `<VM>…</VM>`, as `one.vm.info` returns it. */
+/**
+ * `<VM>…</VM>`, as `one.vm.info` returns it. Whatever its owner writes, his rights and its state can be read: nobody keeps a
+ * console by making the VM unreadable.
+ */
 export const vmDocument: OnedDocument<VmFacts> = {
-  ...{ method: 'one.vm.info', root: 'VM', shape: vmShape, read: factsOf },
+  ...{ method: 'one.vm.info', root: 'VM', shape: vmShape, fallback: { children: head } },
+  read: (vm, doubt) => ({ ...factsOf(vm), ...(doubt !== undefined && { doubt }) }),
 };
 
 /** @throws GatewayError `oned-nonsense` when it is no such document */

@@ -1,7 +1,8 @@
 // oned's replies, byte by byte. What always holds: what is no reply is a problem in our words, never a throw; the document in
 // it may have characters that XML forbids, as long as nobody reads them.
 import { describe, expect, it } from 'vitest';
-import { selectReply, type Wanted } from '../../src/oned/reply.ts';
+import type { Wanted } from '../../src/oned/document.ts';
+import { selectReply } from '../../src/oned/reply.ts';
 import { vmDocument } from '../../src/oned/vm.ts';
 import { readGolden } from '../support/oned.ts';
 import { vmXml } from '../support/vm.ts';

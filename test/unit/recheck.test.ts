@@ -16,6 +16,7 @@ import { hashToken, type TokenHash } from '../../src/tokens/token.ts';
 import { atEnd } from '../support/lifetime.ts';
 import { startTestOned, type TestOned } from '../support/oned.ts';
 import type { Vm } from '../support/vm.ts';
+import { vmXml } from '../support/vm.ts';
 import { waitFor } from '../support/wait.ts';
 
 const service = 'console:service' as SessionString;
@@ -381,6 +382,29 @@ describe('a look at all VMs with live sessions', () => {
     oned.answer(50, answer);
     await recheck.checkNow(never);
     expect(ended).toHaveLength(ids.length - 1);
+  });
+
+  it.each([
+    ['HISTORY_RECORDS', false],
+    ['GRAPHICS', true],
+    ['TEMPLATE', true],
+  ])('is not kept off by an owner who has written a second %s into his VM', async (name, shownAlone) => {
+    const { recheck, open, ended } = setUp(oned);
+    for (const id of [60, 61, 62, 63]) {
+      oned.answer(id, { vm: { id } });
+      await open(id, alice);
+    }
+    const present = vmXml({ id: 60, uid: 9, gid: 9 });
+    const odd = present.replace(`<${name}>`, `<${name}></${name}><${name}>`);
+    // What is stored, and what oned makes of it.
+    oned.answer(60, ({ method }) => ({
+      value: method === 'one.vmpool.infoset' || shownAlone ? odd : present,
+    }));
+    oned.changeVm(61, { uid: 2 });
+    oned.changeVm(62, { uid: 2 });
+    oned.changeVm(63, { uid: 2 });
+    await recheck.checkNow(never);
+    expect(ended.map(({ code }) => code)).toEqual([4004]);
   });
 
   it('gives up soon where nothing that oned says makes sense', async () => {

@@ -1,8 +1,10 @@
 // The VM's XML, recorded from a real oned and built with what users write. What always holds: texts are taken as
 // they stand, the last history record tells the host, and what is no VM is nonsense, never a crash.
 import { describe, expect, it } from 'vitest';
+import { placeOf } from '../../src/console/policy.ts';
 import { GatewayError } from '../../src/errors.ts';
 import { parseVm } from '../../src/oned/vm.ts';
+import { parseVmPool } from '../../src/oned/vm-pool.ts';
 import { readGolden } from '../support/oned.ts';
 import { type Vm, vmXml } from '../support/vm.ts';
 
@@ -170,8 +172,13 @@ describe('nonsense', () => {
     ['a bit missing', vmXml({ id: 1 }).replace('<GROUP_U>0</GROUP_U>', '')],
     ['a bit of another kind', vmXml({ id: 1 }).replace('<GROUP_U>0</GROUP_U>', '<GROUP_U>yes</GROUP_U>')],
     ['a DOCTYPE', `<!DOCTYPE VM [<!ENTITY x "y">]>${vmXml({ id: 1 })}`],
-    ['a control character', vmXml({ id: 1, graphics: { PASSWD: 'a\x01' } })],
-    ['a reference beyond Unicode', vmXml({ id: 1 }).replace('127.0.0.1', '&#x110000;')],
+    ['a control character in its ID', vmXml({ id: 1 }).replace('<ID>1<', '<ID>1\x01<')],
+    ['two IDs', vmXml({ id: 1 }).replace('<ID>1</ID>', '<ID>1</ID><ID>1</ID>')],
+    ['two PERMISSIONS', vmXml({ id: 1 }).replace('<STATE>', '<PERMISSIONS></PERMISSIONS><STATE>')],
+    ['two STATEs', vmXml({ id: 1 }).replace('<STATE>', '<STATE>3</STATE><STATE>')],
+    ['a UID with an element in it', vmXml({ id: 1 }).replace('<UID>0', '<UID><X/>0')],
+    ['tags that cross', vmXml({ id: 1 }).replace('<USER_TEMPLATE>', '<USER_TEMPLATE><A><B></A></B>')],
+    ['CDATA without an end', vmXml({ id: 1 }).replace('<USER_TEMPLATE>', '<USER_TEMPLATE><![CDATA[')],
     ['a thousand levels', '<VM>'.repeat(1000) + '</VM>'.repeat(1000)],
   ])('is a VM with %s', (_what, xml) => {
     let thrown: unknown;
@@ -183,6 +190,115 @@ describe('nonsense', () => {
     expect(thrown).toBeInstanceOf(GatewayError);
     expect(thrown).toMatchObject({ code: 'oned-nonsense', oneCode: 0x2000 });
   });
+});
+
+describe('what nobody reads', () => {
+  it.each([
+    ['a driver message with colours', 'ERROR', '<![CDATA[\x1b[31mfailed\x1b[0m\x0c]]>'],
+    ['a character that is none', 'ERROR', '<![CDATA[\ufffe\uffff]]>'],
+    ['references', 'A', '&#27;&nbsp;&#xFFFE;'],
+    ['a bare ampersand', 'A', 'R&D && more <'],
+    ['a name that begins with a digit', '_1A', '<1A><![CDATA[x]]></1A>'],
+    ['an end of CDATA', 'START_SCRIPT', '<![CDATA[[[ -n $(x) ]]>/dev/null]]>'],
+    ['another VM', 'A', '<![CDATA[<VM><ID>2</ID><TEMPLATE></TEMPLATE></VM>]]>'],
+    [
+      'sections of other names',
+      'A',
+      '<GRAPHICS><PORT>22</PORT></GRAPHICS><HISTORY_RECORDS><HISTORY/></HISTORY_RECORDS>',
+    ],
+  ])('may have %s in it', (_what, name, value) => {
+    const user = vmXml({ id: 1 }).replace(
+      '<USER_TEMPLATE>',
+      () => `<USER_TEMPLATE><${name}>${value}</${name}>`,
+    );
+    expect(parseVm(user)).toEqual(parseVm(vmXml({ id: 1 })));
+    if (value.includes('GRAPHICS')) return;
+    for (const place of ['DEPLOY_ID', 'MONITORING', 'TEMPLATE']) {
+      const xml = vmXml({ id: 1 }).replace(`<${place}>`, () => `<${place}><${name}>${value}</${name}>`);
+      expect(parseVm(xml)).toEqual(parseVm(vmXml({ id: 1 })));
+    }
+  });
+
+  it('may be a hundred thousand attributes', () => {
+    const many = Array.from({ length: 100_000 }, (_, index) => `<A${index}><![CDATA[x]]></A${index}>`).join(
+      '',
+    );
+    const xml = vmXml({ id: 1 }).replace('<USER_TEMPLATE>', `<USER_TEMPLATE>${many}`);
+    expect(parseVm(xml)).toEqual(parseVm(vmXml({ id: 1 })));
+  });
+});
+
+/** oned 7.5 writes a value with line breaks and `]]>` as it is, and stores what comes of it if it is well-formed. */
+describe('a value that breaks out of its place', () => {
+  const graphics = '<GRAPHICS><TYPE>VNC</TYPE><PORT>5911</PORT></GRAPHICS>';
+  const history =
+    '<HISTORY_RECORDS><HISTORY><OID>0</OID><SEQ>0</SEQ><HOSTNAME>evil</HOSTNAME><HID>0</HID></HISTORY></HISTORY_RECORDS>';
+  const vm = (template: string, userTemplate: string) =>
+    vmXml({ id: 1, permissions: 'u--u-----' })
+      .replace('<TEMPLATE>', () => `<TEMPLATE>${template}`)
+      .replace('<USER_TEMPLATE>', () => `<USER_TEMPLATE>${userTemplate}`);
+  const broken = [
+    // As one.vm.info of oned 7.5 shows it.
+    [
+      'a section of graphics before the true one',
+      `<CONTEXT><FOO><![CDATA[l\n]]></FOO></CONTEXT>${graphics}<CONTEXT><FOO><![CDATA[]]></FOO></CONTEXT>`,
+      '',
+    ],
+    // As its one.vmpool.infoset does.
+    [
+      'a history before the true one',
+      '',
+      `<FOO><![CDATA[l\n]]></FOO></USER_TEMPLATE>${history}<USER_TEMPLATE><FOO><![CDATA[]]></FOO>`,
+    ],
+    ['a second template', '', `</USER_TEMPLATE><TEMPLATE>${graphics}</TEMPLATE><USER_TEMPLATE>`],
+    ['a template that ends early', `${graphics}</TEMPLATE><TEMPLATE>`, ''],
+    ['graphics in graphics', '<X><GRAPHICS><PORT>1</PORT></GRAPHICS></X>', ''],
+  ] as const;
+
+  it.each(broken)(
+    'and adds %s leaves a VM without a console, whose rights can be read',
+    (_what, template, user) => {
+      const facts = parseVm(vm(template, user));
+      expect(facts).toMatchObject({ id: 1, state: 3, host: undefined, leaving: undefined });
+      expect(facts.graphics).toEqual({ type: '', listen: '', port: undefined, password: '' });
+      expect(facts.permissions).toEqual(parseVm(vm('', '')).permissions);
+      expect(facts.doubt).toMatch(/^one\.vm\.info returned XML that makes no sense: /);
+      expect(() => placeOf(facts, { allowed: [{ first: 1, last: 65535 }], missing: 5900 })).toThrow(
+        expect.objectContaining({ code: 'oned-nonsense' }),
+      );
+    },
+  );
+
+  it.each(broken)('and adds %s makes a set of VMs nonsense', (_what, template, user) => {
+    const pool = `<VM_POOL>${vmXml({ id: 2 })}${vm(template, user)}</VM_POOL>`;
+    expect(() => parseVmPool(pool, [1, 2])).toThrow(expect.objectContaining({ code: 'oned-nonsense' }));
+  });
+
+  it('and adds a VM of somebody else makes a set nonsense', () => {
+    const other = vmXml({ id: 2, hosts: ['evil'] });
+    for (const xml of [
+      `${vmXml({ id: 1 })}${other}${vmXml({ id: 2 })}`,
+      vmXml({ id: 1 }).replace('</MONITORING>', `${other}</MONITORING>`),
+    ])
+      expect(() => parseVmPool(`<VM_POOL>${xml}</VM_POOL>`, [1, 2])).toThrow(
+        expect.objectContaining({ code: 'oned-nonsense' }),
+      );
+  });
+
+  it('also where a password has a character that cannot be told', () => {
+    const facts = parseVm(vmXml({ id: 1, graphics: { PASSWD: 'a\x01' } }));
+    expect(facts).toMatchObject({ host: undefined, doubt: expect.stringContaining('a character') });
+  });
+});
+
+it('oned keeps the first of several sections of graphics: it was SPICE, then VNC at 5999', () => {
+  // TEMPLATE as oned 7.5 answered, of GRAPHICS=[TYPE="SPICE",…] and GRAPHICS=[TYPE="VNC",…,PORT="5999"].
+  const template =
+    '<TEMPLATE><AUTOMATIC_REQUIREMENTS><![CDATA[!(PIN_POLICY = PINNED)]]></AUTOMATIC_REQUIREMENTS><CPU><![CDATA[0.1]]></CPU>' +
+    '<GRAPHICS><LISTEN><![CDATA[0.0.0.0]]></LISTEN><PASSWD><![CDATA[a]]></PASSWD><TYPE><![CDATA[SPICE]]></TYPE></GRAPHICS>' +
+    '<MEMORY><![CDATA[64]]></MEMORY><VMID><![CDATA[4]]></VMID></TEMPLATE>';
+  const xml = vmXml({ id: 4 }).replace(/<TEMPLATE>.*<\/TEMPLATE>/, () => template);
+  expect(parseVm(xml).graphics).toEqual({ type: 'SPICE', listen: '0.0.0.0', port: undefined, password: 'a' });
 });
 
 describe('the place that a VM is on its way from', () => {
