@@ -1,5 +1,6 @@
 // What a browser offers in SetEncodings, cut down to what its rules leave: what is not offered a server does not use.
-// What always holds: nothing is added or moved, and a list of which nothing is cut goes on as it came.
+// What always holds: nothing is added or moved, a list of which nothing is cut goes on as it came, and none is longer than
+// every server reads.
 import { type FilterRules, readsServer, seesExtendedClipboard } from './client-rules.js';
 
 /** Encodings and pseudo-encodings by their number, a signed one of 32 bits. */
@@ -25,6 +26,9 @@ export const Encoding = {
   vmwareCursor: 0x574d5664,
   extendedClipboard: 0xc0a1e5ce | 0,
 } as const;
+
+/** wayvnc 0.5 reads no more of them, and takes the rest for messages. noVNC 1.7 names some 25. */
+export const OFFERS_MAX = 32;
 
 /** Those whose rectangles server-rectangles.ts can measure, and pseudo-encodings whose messages it knows. */
 const measurable: ReadonlySet<number> = new Set([

@@ -1,7 +1,7 @@
 // Which message of a browser goes on to the VM, given the rules and what has gone on before.
 // What always holds: what does not stand here as allowed does not pass; SetEncodings passes only as far as its offers do.
 import { mayCutTextPass } from './client-clipboard.js';
-import { Encoding, listedEncodings, mayOffer, setEncodings } from './client-encodings.js';
+import { Encoding, listedEncodings, mayOffer, OFFERS_MAX, setEncodings } from './client-encodings.js';
 import { ClientType, QemuType } from './client-messages.js';
 import { ClientPointers } from './client-pointers.js';
 import { type FilterRules, isTransparent, readsServer } from './client-rules.js';
@@ -76,11 +76,13 @@ export class ClientJudge {
     this.asked = true;
     const listed = listedEncodings(message);
     const threeBytes = this.pixelFormat?.isTrueColour24 === true;
-    const offered = listed.filter(
-      (encoding) =>
-        mayOffer(encoding, this.options, threeBytes) &&
-        (encoding !== Encoding.extendedMouseButtons || this.pointers.mayBeOffered),
-    );
+    const offered = listed
+      .filter(
+        (encoding) =>
+          mayOffer(encoding, this.options, threeBytes) &&
+          (encoding !== Encoding.extendedMouseButtons || this.pointers.mayBeOffered),
+      )
+      .slice(0, OFFERS_MAX);
     this.pointers.offered(offered.includes(Encoding.extendedMouseButtons));
     return offered.length === listed.length ? true : setEncodings(offered);
   }

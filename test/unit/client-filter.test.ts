@@ -135,6 +135,40 @@ describe.each(named)('%s', (_name, rules) => {
     for (const pieces of everySplit(stream)) expectBytes(through(rules, pieces), expected);
   });
 
+  it('offers no more encodings than every server reads, the first of those that are left', () => {
+    // Read as messages, each of the last would be two keys.
+    const keys = Array.from({ length: 100 }, (_none, index) => (index % 2 === 0 ? 0x04010000 : 0x61));
+    const quality = Array.from({ length: 10 }, (_none, index) => -32 + index);
+    const levels = [...quality, ...Array.from({ length: 10 }, (_none, index) => -256 + index)];
+    const listed = [0, 5, 16, 1, ...levels, ...novncEncodings.slice(10, 20), ...keys];
+    for (const bytes of [message.setEncodings(listed), message.setEncodings(listed.slice(0, 33))]) {
+      const out = through(rules, [bytes]);
+      const offered = Array.from({ length: out.length / 4 - 1 }, (_none, index) =>
+        out.readInt32BE(4 + 4 * index),
+      );
+      expect(offered.length).toBeLessThanOrEqual(32);
+      expect(out).toEqual(message.setEncodings(offered));
+      expect(listed.filter((encoding) => offered.includes(encoding)).slice(0, 32)).toEqual(offered);
+    }
+    const most = message.setEncodings([
+      0,
+      16,
+      1,
+      ...levels,
+      -223,
+      -224,
+      -239,
+      -307,
+      -308,
+      -312,
+      -313,
+      -258,
+      -261,
+    ]);
+    expect(most.length).toBe(4 + 4 * 32);
+    expectBytes(through(rules, [most]), most);
+  });
+
   it.each([
     ['an unknown message', Buffer.of(1), 'the browser sent an unknown message (type 1)'],
     ['an unknown QEMU message', Buffer.of(255, 2), 'the browser sent an unknown QEMU message (type 2)'],
