@@ -1,6 +1,7 @@
 // Who was given which console, opened it, and how it ended: one line an event, for people who have to answer for it.
 // What always holds: a token is named by its fingerprint, and nothing in a line is a secret; the log tells of every
 // console that was opened and closed, in the same line where the audit has no file of its own.
+import { FloodGate, firstRefusals } from './flood-gate.js';
 import { type Logger, openLog } from './log.js';
 
 export type AuditEvent =
@@ -31,6 +32,9 @@ export interface AuditFields {
   readonly target?: { readonly host: string; readonly port: number } | undefined;
   /** The worker that serves it; undefined: there are none. */
   readonly worker?: number | undefined;
+  /** Refusals that have no line of their own: how many, and of which event. */
+  readonly count?: number | undefined;
+  readonly kinds?: Readonly<Record<string, number>> | undefined;
 }
 
 /** Writes one event, as a warning where something went wrong that somebody should look at. */
@@ -41,6 +45,33 @@ export interface AuditLog {
   /** Opens the file anew, after it was renamed by logrotate. */
   reopen(): void;
   close(): Promise<void>;
+}
+
+/** An audit whose refusals are counted where an address has many of them. */
+export interface SummedAudit {
+  readonly audit: Audit;
+  /** Writes what was counted. */
+  flush(): void;
+}
+
+/** Refusals that strangers can cause; whatever happens to a console or a token is always written. */
+const SUMMED: ReadonlySet<AuditEvent> = new Set(['refused', 'login-failed']);
+
+/** @param isMany addresses that stand for many clients */
+export function sumRefusals(audit: Audit, isMany: (client: string) => boolean): SummedAudit {
+  const gate = new FloodGate(({ client, ref, count, kinds }) =>
+    audit('refused', { client, ref, count, kinds }),
+  );
+  return {
+    audit: (event, fields, level) => {
+      const { client } = fields;
+      if (!SUMMED.has(event) || client === undefined) return audit(event, fields, level);
+      // Whoever names a user may have guessed him, but a portal's refusals are all of its users'.
+      const first = firstRefusals(isMany(client), event === 'refused' && fields.user !== undefined);
+      if (gate.pass(client, event, first) === undefined) audit(event, fields, level);
+    },
+    flush: () => gate.flush(),
+  };
 }
 
 const INFO_LEVEL = 2;

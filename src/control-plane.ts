@@ -4,7 +4,7 @@ import { mkdirSync } from 'node:fs';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import type { Audit } from './audit.js';
+import { type Audit, type SummedAudit, sumRefusals } from './audit.js';
 import { isLoopback, TrustedProxies } from './client-address.js';
 import type { Loaded } from './config/load.js';
 import type { Settings } from './config/options.js';
@@ -58,18 +58,21 @@ export class ControlPlane {
   private readonly recheck: Recheck;
   private readonly rpc: Server;
   private readonly control: ControlServer;
+  private readonly summedAudit: SummedAudit;
   private readonly stopping = new AbortController();
   private readonly stateFolder: string;
   private passwordKey: PasswordKey | undefined;
 
   /** @throws StartError naming the setting */
-  constructor(loaded: Loaded, logger: Logger, audit: Audit) {
+  constructor(loaded: Loaded, logger: Logger, wholeAudit: Audit) {
     this.present = presentOf(loaded.settings);
     this.stateFolder = loaded.stateFolder;
     const { store, prepare } = createStore(loaded, logger);
     this.store = store;
     this.prepareStore = prepare;
     const isExempt = (client: string) => isLoopback(client) || this.present.trustedProxies.has(client);
+    this.summedAudit = sumRefusals(wholeAudit, isExempt);
+    const { audit } = this.summedAudit;
     const rules = () => this.present.rules;
     const pace = new Pace();
     const sessions = new SessionRegistry({ limits: () => sessionLimits(this.present.settings), isExempt });
@@ -186,6 +189,7 @@ export class ControlPlane {
   /** When no session is left. */
   async close(): Promise<void> {
     await this.upkeep.stop();
+    this.summedAudit.flush();
     await this.store.close();
   }
 }

@@ -1,13 +1,14 @@
 // The proxy as a whole: its ports, its gate and its live sessions.
 // What always holds: a browser is in `live` from its upgrade until its connection is gone, so that stopping misses none.
 import type { AddressInfo, Socket } from 'node:net';
-import { clientAddress } from '../client-address.js';
+import { clientAddress, isLoopback } from '../client-address.js';
 import type { WssSupport } from '../config/types.js';
 import type { Door } from '../console/gate.js';
 import { PROBE_TIMEOUT_MS, type SessionPlace } from '../console/sessions.js';
 import { listen } from '../listen.js';
 import type { Logger } from '../log.js';
 import { frameAncestor } from '../origin.js';
+import { RefusalLog } from '../refusal-log.js';
 import type { SessionId } from '../tokens/record.js';
 import type { ConnectTarget } from '../transport/transport.js';
 import { CloseCode } from './browser-channel.js';
@@ -48,6 +49,7 @@ const TOO_MANY = 'HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\nContent
 export class ConsoleProxy implements SessionPlace {
   private readonly parts: ProxyParts;
   private readonly handshakes: Handshakes;
+  private readonly refusals: RefusalLog;
   private readonly listeners: Listener[] = [];
   private readonly live = new Set<Live>();
   private readonly sessions = new Map<SessionId, Session>();
@@ -61,6 +63,8 @@ export class ConsoleProxy implements SessionPlace {
   constructor(parts: ProxyParts) {
     this.parts = parts;
     this.handshakes = parts.handshakes ?? new Handshakes();
+    const isMany = (client: string) => isLoopback(client) || parts.settings().trustedProxies.has(client);
+    this.refusals = new RefusalLog(parts.logger, 'console refused', isMany);
   }
 
   /** Reads what listening takes; start() does it too, where it was not done. @throws StartError naming the setting */
@@ -113,6 +117,7 @@ export class ConsoleProxy implements SessionPlace {
   /** No new connections; those that are open are served to their end. @returns when the last one has ended */
   async retire(): Promise<void> {
     await Promise.all(this.listeners.map(({ server }) => new Promise((resolve) => server.close(resolve))));
+    this.refusals.flush();
   }
 
   /** No new connections; consoles end with 1001, by force at the deadline. */
@@ -148,6 +153,7 @@ export class ConsoleProxy implements SessionPlace {
       onUpgrade: createUpgrade({
         door,
         logger,
+        refusals: this.refusals,
         settings,
         stopping: this.stopping.signal,
         handshakes: this.handshakes,

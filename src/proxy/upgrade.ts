@@ -12,6 +12,7 @@ import type { Logger } from '../log.js';
 import { type OriginSettings, originAllowed } from '../origin.js';
 import { printable } from '../printable.js';
 import { newRef } from '../ref.js';
+import type { RefusalLog } from '../refusal-log.js';
 import { hashToken, isSealedForm, type Token } from '../tokens/token.js';
 import type { BrowserChannel } from './browser-channel.js';
 import { BrowserSocket } from './browser-socket.js';
@@ -38,6 +39,7 @@ export interface UpgradeParts {
   readonly door: Door;
   readonly handshakes: Handshakes;
   readonly logger: Logger;
+  readonly refusals: RefusalLog;
   /** Asked at every upgrade, so that it may change while running. */
   readonly settings: () => UpgradeSettings;
   /** Fires when the service stops: nobody is let in any more. */
@@ -55,7 +57,7 @@ interface Knock {
 }
 
 export function createUpgrade(parts: UpgradeParts): UpgradeListener {
-  const { door, handshakes, logger, settings, stopping } = parts;
+  const { door, handshakes, logger, refusals, settings, stopping } = parts;
   const webSockets = new WebSocketServer({
     noServer: true,
     clientTracking: false,
@@ -127,9 +129,9 @@ export function createUpgrade(parts: UpgradeParts): UpgradeListener {
     } else if (origin === undefined || !TOLD_IN_RFB.has(verdict.code)) {
       refuse(socket, verdict, knock);
     } else {
-      log(verdict, knock);
+      const told = verdict.toldAs(log(verdict, knock));
       upgrade(request, socket, head, (browser) => {
-        refuseInRfb(browser, verdict.toldAs(knock.ref), parts.onRefusal(browser));
+        refuseInRfb(browser, told, parts.onRefusal(browser));
       });
     }
   };
@@ -144,17 +146,14 @@ export function createUpgrade(parts: UpgradeParts): UpgradeListener {
   };
 
   const refuse = (socket: Duplex, refused: GatewayError, knock: Knock): void => {
-    log(refused, knock);
-    refuseUpgrade(socket, refused, knock.ref);
+    refuseUpgrade(socket, refused, log(refused, knock));
   };
 
-  const log = (refused: GatewayError, { ref, client, origin }: Knock): void => {
-    const about =
-      refused.code === 'origin-refused' ? { origin: printable(origin ?? '', MAX_LOGGED_ORIGIN) } : {};
-    logger[refused.logLevel](
-      { ref, client, ...about, code: refused.code, reason: refused.detail },
-      'console refused',
-    );
+  /** @returns the reference to tell */
+  const log = ({ code, detail, logLevel }: GatewayError, { ref, client, origin }: Knock): string => {
+    const about = code === 'origin-refused' ? { origin: printable(origin ?? '', MAX_LOGGED_ORIGIN) } : {};
+    const fields = { ...about, code, reason: detail };
+    return refusals.write({ client, ref, level: logLevel, kind: code, fields }).ref;
   };
 
   return (request, socket, head) => {

@@ -11,6 +11,7 @@ import { type GatewayError, toGatewayError } from '../errors.js';
 import type { Logger } from '../log.js';
 import { userOf } from '../oned/session-string.js';
 import { newRef } from '../ref.js';
+import type { RefusalLog } from '../refusal-log.js';
 import { decodeCall, RpcFault } from './call.js';
 import { CallLimit } from './call-limit.js';
 import type { ConsoleRequest, MethodSettings } from './method.js';
@@ -41,6 +42,7 @@ export interface AnswererParts {
   readonly zone: ManagementParts['zone'];
   readonly audit: Audit;
   readonly logger: Logger;
+  readonly refusals: RefusalLog;
   /** Addresses that stand for many clients have no limits of their own. */
   readonly isExempt: (client: string) => boolean;
   /** Asked at every call, so that it may change while running. */
@@ -143,23 +145,36 @@ export class Answerer {
     durationMs: number,
     asked: ConsoleRequest | undefined,
   ): string {
-    const { logger, audit } = this.parts;
+    const { refusals, audit } = this.parts;
+    const fieldsOf = (fields: object) => ({ ...about, durationMs, ...fields });
     if (error instanceof RpcFault) {
-      logger.info({ ...about, durationMs, fault: error.code, reason: error.message }, 'call refused');
+      const fields = fieldsOf({ fault: error.code, reason: error.message });
+      refusals.write({ ...about, level: 'info', kind: `fault ${error.code}`, fields });
       return faultReply(error.code, error.message);
     }
     const refused = toGatewayError(error);
     const reason = reasonOf(refused);
-    logger[refused.logLevel]({ ...about, durationMs, code: refused.code, reason }, 'call refused');
+    const { ref } = refusals.write({
+      ...about,
+      level: refused.logLevel,
+      kind: refused.code,
+      isKnown: WITH_LOGIN.has(refused.code) && !isRefusedLogin(refused),
+      fields: fieldsOf({ code: refused.code, reason }),
+    });
     // A call of which nobody knows whose it is and what it wanted is nothing to answer for.
     if (asked !== undefined) {
       const event = isRefusedLogin(refused) ? 'login-failed' : 'refused';
       const told = refused.code === 'internal' ? 'internal error' : reason;
       audit(event, { ...about, reason: `${asked.method}: ${told}` });
     }
-    return refusalReply(refused.toldAs(about.ref), refused.oneCode);
+    return refusalReply(refused.toldAs(ref), refused.oneCode);
   }
 }
+
+/** oned took the login, and then something else was in the way. */
+const WITH_LOGIN: ReadonlySet<string> = new Set([
+  ...['oned-refused', 'wrong-state', 'no-console', 'store-failed', 'store-unavailable', 'too-many-tokens'],
+]);
 
 /** oned's words can echo what it was sent; its code says enough. */
 function reasonOf(refused: GatewayError): string {

@@ -8,6 +8,7 @@ import { httpLimits, limitReply, limitServer } from '../http-limits.js';
 import { hasAllHeaders, requestPath } from '../http-request.js';
 import { printable } from '../printable.js';
 import { newRef } from '../ref.js';
+import { RefusalLog } from '../refusal-log.js';
 import { Answerer, type AnswererParts, type AnswerSettings } from './answer.js';
 import { BodyBudget } from './body-budget.js';
 import { type CallerSettings, checkCaller } from './caller.js';
@@ -19,10 +20,12 @@ export interface EndpointSettings extends AnswerSettings, CallerSettings {
 }
 
 /** `stopping`: answers from then on close their connection. */
-export interface EndpointParts extends AnswererParts {
+export interface EndpointParts extends Omit<AnswererParts, 'refusals'> {
   readonly maxBodyBytes: number;
   readonly settings: () => EndpointSettings;
 }
+
+type OpenParts = EndpointParts & AnswererParts;
 
 const RPC_PATH = /^\/RPC2/;
 const ALLOWED_VERBS = 'GET, POST';
@@ -30,7 +33,9 @@ const ALLOWED_VERBS = 'GET, POST';
 const MAX_LOGGED = 200;
 
 /** The XML-RPC listener, not yet listening. */
-export function createEndpoint(parts: EndpointParts): Server {
+export function createEndpoint(given: EndpointParts): Server {
+  const refusals = new RefusalLog(given.logger, 'call refused', given.isExempt);
+  const parts: OpenParts = { ...given, refusals };
   const answerer = new Answerer(parts);
   const budget = new BodyBudget(parts.maxBodyBytes);
   const app = express();
@@ -77,32 +82,30 @@ export function createEndpoint(parts: EndpointParts): Server {
   app.use((error: unknown, _request: Request, response: Response, _next: NextFunction) => {
     sendFailure(response, error, parts);
   });
+  server.once('close', () => refusals.flush());
   return limitServer(server);
 }
 
 /** @returns the reference under which it stands in the log */
 function tellRefusal(
-  { logger }: EndpointParts,
+  { refusals }: OpenParts,
   client: string,
-  { logLevel, code, detail }: GatewayError,
+  { logLevel: level, code, detail: reason }: GatewayError,
+  about: object = {},
 ): string {
-  const ref = newRef();
-  logger[logLevel]({ ref, client, code, reason: detail }, 'call refused');
-  return ref;
+  const fields = { ...about, code, reason };
+  return refusals.write({ client, ref: newRef(), level, kind: code, fields }).ref;
 }
 
 /** A refused caller's body is not read. */
-function admitCaller(request: Request, response: Response, next: NextFunction, parts: EndpointParts): void {
+function admitCaller(request: Request, response: Response, next: NextFunction, parts: OpenParts): void {
   try {
     checkCaller(request.headers, parts.settings());
   } catch (error) {
     const refused = toGatewayError(error);
-    const ref = newRef();
     const { origin = '', host = '' } = request.headers;
     const about = { origin: printable(origin, MAX_LOGGED), host: printable(host, MAX_LOGGED) };
-    const client = clientOf(request, parts);
-    const { code, detail: reason } = refused;
-    parts.logger[refused.logLevel]({ ref, client, ...about, code, reason }, 'call refused');
+    const ref = tellRefusal(parts, clientOf(request, parts), refused, about);
     sendText(response, refused.httpStatus, refused.toldAs(ref));
     return;
   }

@@ -31,6 +31,7 @@ const http = [
   'http-limits',
   'http-refusal',
   'http-request',
+  'refusal-log',
   'listen',
   'origin',
 ];
@@ -110,7 +111,9 @@ const rules: [part: string, mayImport: string[]][] = [
   ['transport', leaves],
   ['web', []],
   ['config', ['clipboard', 'errors', 'origin', 'transport/parse-rules']],
-  ['audit', ['log']],
+  ['audit', ['flood-gate', 'log']],
+  ['flood-gate', ['client-address', 'ref']],
+  ['refusal-log', ['errors', 'flood-gate', 'log']],
   ['address-places', ['client-address']],
   ['client-address', ['remembered']],
   ['log', ['errors']],

@@ -9,6 +9,7 @@ import type { Door, SessionEnd } from '../../src/console/gate.ts';
 import { GatewayError } from '../../src/errors.ts';
 import { Handshakes } from '../../src/proxy/handshakes.ts';
 import { createUpgrade } from '../../src/proxy/upgrade.ts';
+import { RefusalLog } from '../../src/refusal-log.ts';
 import type { SessionId } from '../../src/tokens/record.ts';
 import { buildGate, type Stage } from '../support/gate.ts';
 import {
@@ -220,6 +221,7 @@ describe('a handshake that fails after the door has said yes', () => {
       door,
       handshakes: new Handshakes(),
       logger: pino({ level: 'silent' }),
+      refusals: new RefusalLog(pino({ level: 'silent' }), 'console refused', () => false),
       settings: () => ({ trustedProxies: new TrustedProxies([]), publicUrl: undefined, allowedOrigins: [] }),
       stopping: new AbortController().signal,
       onAdmission: (admission) => void admitted.push(admission),
