@@ -8,14 +8,17 @@ import { type Audit, type SummedAudit, sumRefusals } from './audit.js';
 import { isLoopback, TrustedProxies } from './client-address.js';
 import type { Loaded } from './config/load.js';
 import type { Settings } from './config/options.js';
+import { Accounts } from './console/accounts.js';
 import { SessionEndings } from './console/endings.js';
 import { type ConsoleGate, Gate, type GateSettings } from './console/gate.js';
 import { Identities } from './console/identities.js';
 import { createIssue } from './console/issue.js';
+import { KnownVms } from './console/known-vms.js';
 import { Pace } from './console/pace.js';
 import { consolePortsOf } from './console/policy.js';
 import { Recheck } from './console/recheck.js';
 import { Revocation } from './console/revoke.js';
+import { ServiceRules } from './console/service-rules.js';
 import { ServiceZone } from './console/service-zone.js';
 import { SessionRegistry } from './console/sessions.js';
 import { Upkeep } from './console/upkeep.js';
@@ -79,24 +82,26 @@ export class ControlPlane {
     const endings = new SessionEndings(sessions, store.bus);
     const oned = new OnedClient(() => onedSettings(this.present.settings), new ThreadedReader());
     const identities = new Identities({ oned, serverUsers: () => this.present.serverUsers });
-    const facts = new OnedFacts({
-      oned,
-      url: () => this.present.settings.one_xmlrpc,
-      serviceSession: () => this.present.serviceSession,
-    });
+    const serviceSession = () => this.present.serviceSession;
+    const facts = new OnedFacts({ oned, serviceSession, url: () => this.present.settings.one_xmlrpc });
     const zone = new ServiceZone({
       facts,
       settings: () => ({
         url: this.present.settings.one_xmlrpc,
         zoneId: this.present.settings.zone_id,
       }),
-      serviceSession: () => this.present.serviceSession,
+      serviceSession,
       alone: !isShared(loaded.settings.token_store),
     });
+    const zoneId = async (session: SessionString, signal: AbortSignal) =>
+      this.present.settings.zone_id ?? (await facts.ask(session, signal)).zoneId;
     const revocation = new Revocation({ store, sessions, endings, zone, rules, audit });
+    const accounts = new Accounts({ oned, logger });
+    const rights = new ServiceRules({ accounts, zone: zoneId, serviceSession });
     this.upkeep = new Upkeep({ store, sessions, endings, rules, logger });
     this.recheck = new Recheck({
-      ...{ oned, store, sessions, endings, logger, random: Math.random },
+      ...{ oned, accounts, zone: zoneId, knownVms: new KnownVms(), random: Math.random },
+      ...{ store, sessions, endings, logger },
       settings: () => ({
         serviceSession: this.present.serviceSession,
         intervalMs: this.present.settings.recheck_interval * 1000,
@@ -105,21 +110,20 @@ export class ControlPlane {
       }),
     });
     this.gate = new Gate({
-      ...{ store, sessions, endings, zone, audit, isExempt, pace },
+      ...{ store, sessions, endings, zone, audit, isExempt, pace, recheck: this.recheck },
       settings: rules,
-      recheck: (grant, key) => this.recheck.atConnect(grant, key),
       vncAccess: (grant) => vncAccessOf(grant, this.passwordKey),
     });
     this.rpc = createEndpoint({
       issue: createIssue({
-        ...{ oned, facts, identities, store, zone },
+        ...{ oned, facts, identities, rights, store, zone },
         settings: () => issueSettings(this.present, this.passwordKey),
         onGivenWay: ({ hash, record: { grant } }) => {
           const about = { vm: grant.vmId, ...holderOf(grant), fingerprint: fingerprint(hash) };
           audit('revoked', { ...about, by: 'max_tokens_per_vm' });
         },
       }),
-      ...{ oned, identities, revocation, zone, audit, logger, isExempt, pace },
+      ...{ oned, identities, rights, revocation, zone, audit, logger, isExempt, pace },
       maxBodyBytes: loaded.settings.max_body,
       settings: () => endpointSettings(this.present),
       stopping: this.stopping.signal,

@@ -66,6 +66,13 @@ const errorKinds = {
     'info',
     true,
   ),
+  'cannot-check': kind(
+    OneCode.internal,
+    503,
+    'This console link cannot be checked just now, try again in a moment',
+    'warn',
+    true,
+  ),
   'token-in-use': kind(OneCode.authorization, 429, 'This console is in use in another window', 'info', true),
   'too-many-tokens': kind(
     OneCode.internal,

@@ -75,11 +75,15 @@ export interface GateParts {
   readonly settings: () => GateSettings;
   /** Addresses that stand for many clients have no limit of their own. */
   readonly isExempt: (client: string) => boolean;
-  /**
-   * Looks at the VM again. @returns the grant as it is now
-   * @throws GatewayError `token-not-valid` where its console is no longer the user's
-   */
-  readonly recheck: (grant: Grant, key: TokenKey) => Promise<Grant>;
+  readonly recheck: {
+    /** Whether anything is looked at. */
+    readonly isOn: boolean;
+    /**
+     * Looks at VM and user again. @returns the grant as it is now
+     * @throws GatewayError `token-not-valid` where its console is no longer the user's; `cannot-check` at the first use
+     */
+    atConnect(grant: Grant, key: TokenKey, isFirstUse: boolean): Promise<Grant>;
+  };
   /** What the grant holds sealed. @throws GatewayError */
   readonly vncAccess: (grant: Grant) => VncAccess | undefined;
 }
@@ -161,24 +165,45 @@ export class Gate implements ConsoleGate {
   }
 
   private async admit(arrival: NewArrival, ending: Arrival): Promise<Admitted> {
-    const { key, client } = arrival;
     await this.parts.zone.learnAsService();
-    let outcome = await this.claim(arrival);
+    const first = await this.enter(arrival, false);
+    if (!first.isUnclaimed) return this.admitClaimed(arrival, first, ending);
+    // Before the claim, so that a token whose user cannot be looked at is as unused as it was, and nobody can come in
+    // behind one who is still being looked at.
+    const grant = await this.parts.recheck.atConnect(first.grant, arrival.key, true);
+    const claimed = await this.enter(arrival, true);
+    return this.admitClaimed(arrival, claimed, ending, grant);
+  }
+
+  private async admitClaimed(
+    arrival: NewArrival,
+    outcome: Granted,
+    ending: Arrival,
+    checked?: Grant,
+  ): Promise<Admitted> {
+    try {
+      return await this.begin(arrival, outcome, ending, checked);
+    } catch (error) {
+      this.release(arrival.key.hash, arrival.id);
+      throw error;
+    }
+  }
+
+  /** @param isChecked whether a token may be claimed that nobody has used yet, where that has to be looked at before */
+  private async enter(arrival: NewArrival, isChecked: boolean): Promise<Granted & { isUnclaimed: boolean }> {
+    const { client } = arrival;
+    let { outcome, isUnclaimed } = await this.claim(arrival, isChecked);
     if (outcome.kind === 'in-use' && outcome.holder !== undefined) {
       const { holder } = outcome;
-      if (!(await this.parts.endings.isThere(holder))) outcome = await this.claim(arrival, holder);
+      if (!(await this.parts.endings.isThere(holder)))
+        ({ outcome, isUnclaimed } = await this.claim(arrival, isChecked, holder));
     }
     if (outcome.kind === 'not-valid') {
       if (!this.parts.isExempt(client)) this.unknownTokens.add(networkOf(client), performance.now());
       throw new GatewayError('token-not-valid', { detail: `token: ${outcome.why}` });
     }
     if (outcome.kind === 'in-use') throw new GatewayError('token-in-use');
-    try {
-      return await this.begin(arrival, outcome, ending);
-    } catch (error) {
-      this.release(key.hash, arrival.id);
-      throw error;
-    }
+    return { ...outcome, isUnclaimed };
   }
 
   /** Of whom no address is known it cannot be said whether he is the one whom a token is bound to. */
@@ -190,14 +215,23 @@ export class Gate implements ConsoleGate {
   }
 
   /** From the claim on: nothing that may still go wrong costs those who have to make room. */
-  private async begin(arrival: NewArrival, outcome: Granted, ending: Arrival): Promise<Admitted> {
+  private async begin(
+    arrival: NewArrival,
+    outcome: Granted,
+    ending: Arrival,
+    checked: Grant | undefined,
+  ): Promise<Admitted> {
     const { sessions, endings, store, audit } = this.parts;
     const { id, key, client, ref, place } = arrival;
     const { endsAt, replaced } = outcome;
-    const grant = await this.parts.recheck(outcome.grant, key).catch((error: unknown) => {
-      if (error instanceof GatewayError && error.code === 'token-not-valid') endings.end(replaced, 'vm-gone');
-      throw error;
-    });
+    const look = () => this.parts.recheck.atConnect(outcome.grant, key, false);
+    const grant =
+      checked ??
+      (await look().catch((error: unknown) => {
+        if (error instanceof GatewayError && error.code === 'token-not-valid')
+          endings.end(replaced, 'vm-gone');
+        throw error;
+      }));
     arrival.grant = grant;
     const vnc = this.parts.vncAccess(grant);
     // Since the claim there has been time for another one, or for a revocation.
@@ -214,18 +248,29 @@ export class Gate implements ConsoleGate {
     return { session: id, grant, vnc };
   }
 
-  /** @param silent a session that did not answer */
-  private async claim(arrival: NewArrival, silent?: SessionId): Promise<ClaimOutcome> {
+  /**
+   * @param isChecked as in `enter`
+   * @param silent a session that did not answer
+   */
+  private async claim(
+    arrival: NewArrival,
+    isChecked: boolean,
+    silent?: SessionId,
+  ): Promise<{ outcome: ClaimOutcome; isUnclaimed: boolean }> {
     const { id: session, key, client } = arrival;
     const zone = this.parts.zone.own;
     const rules = this.parts.settings();
+    const mustBeChecked = this.parts.recheck.isOn && !isChecked;
     try {
-      const { outcome, grant } = await this.parts.store.update(key, (record, now) => {
+      const { grant, ...claimed } = await this.parts.store.update(key, (record, now) => {
         const changed = claim(record, { session, client, silent, zone }, rules, now);
-        return { record: changed.record, result: { outcome: changed.result, grant: record?.grant } };
+        const { record: after, result: outcome } = changed;
+        const isUnclaimed = mustBeChecked && outcome.kind === 'granted' && record?.use === undefined;
+        const result = { outcome, isUnclaimed, grant: record?.grant };
+        return { record: isUnclaimed ? record : after, result };
       });
       arrival.grant = grant;
-      return outcome;
+      return claimed;
     } catch (error) {
       // Nobody knows whether it was claimed.
       this.release(key.hash, session);

@@ -11,7 +11,8 @@ import type { StoredToken, TokenStore } from '../tokens/store.js';
 import type { Token } from '../tokens/token.js';
 import type { Identities, Identity } from './identities.js';
 import { type ConsolePorts, targetOf } from './policy.js';
-import { mayManage, mayUse } from './rights.js';
+import { mayUse } from './rights.js';
+import type { ServiceRules } from './service-rules.js';
 import type { ServiceZone } from './service-zone.js';
 import { type IssueOptions, type VncSettings, vncGrantOf } from './vnc-access.js';
 import { vncPasswordOf } from './vnc-password.js';
@@ -31,6 +32,7 @@ export interface IssueParts {
   readonly oned: Pick<OnedClient, 'vmInfo' | 'vmInfoDecrypted' | 'userInfo'>;
   readonly facts: Pick<OnedFacts, 'ask'>;
   readonly identities: Pick<Identities, 'present' | 'recent'>;
+  readonly rights: Pick<ServiceRules, 'mayManage'>;
   readonly store: Pick<TokenStore, 'create' | 'now'>;
   readonly zone: Pick<ServiceZone, 'learn' | 'stamp'>;
   /** Asked at every call, so that it may change while running. */
@@ -55,7 +57,7 @@ export type IssueConsole = (
 
 /** @returns a function that throws GatewayError: oned's refusal or failure, the policy's, or the store's */
 export function createIssue(parts: IssueParts): IssueConsole {
-  const { oned, facts, identities, store, zone, settings, onGivenWay } = parts;
+  const { oned, facts, identities, rights, store, zone, settings, onGivenWay } = parts;
   return async (session, vmId, options, signal, by) => {
     const vm = await oned.vmInfo(session, vmId, signal, { by });
     const { ttlMs, consolePorts, serviceSession, vnc, bindClient, ...limits } = settings();
@@ -67,7 +69,8 @@ export function createIssue(parts: IssueParts): IssueConsole {
         : { text: vm.graphics.password };
     const asksForRights = serviceSession !== undefined || vnc.viewOnlyWithoutManage;
     const who = await identities[asksForRights ? 'present' : 'recent'](session, signal, by);
-    const viewOnly = options.viewOnly || (vnc.viewOnlyWithoutManage && !mayManage(vm, who));
+    const viewOnly =
+      options.viewOnly || (vnc.viewOnlyWithoutManage && !(await rights.mayManage(vm, who, signal)));
     const access = vncGrantOf(vmId, password, { ...options, viewOnly }, vnc);
     const caller = serviceSession === undefined ? undefined : callerOf(who, vm);
     await zone.learn(session, signal);

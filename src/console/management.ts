@@ -5,13 +5,14 @@ import type { Turn } from '../oned/fair-queue.js';
 import type { SessionString } from '../oned/session-string.js';
 import type { Identities } from './identities.js';
 import type { Revocation, SessionView, Whose } from './revoke.js';
-import { mayManage } from './rights.js';
+import type { ServiceRules } from './service-rules.js';
 import type { ServiceZone } from './service-zone.js';
 
 export interface ManagementParts {
   readonly oned: Pick<OnedClient, 'vmInfo'>;
   readonly identities: Pick<Identities, 'present'>;
   readonly zone: Pick<ServiceZone, 'learn'>;
+  readonly rights: Pick<ServiceRules, 'mayManage'>;
   readonly revocation: Pick<Revocation, 'revokeVm' | 'sessionsOfVm'>;
 }
 
@@ -21,9 +22,9 @@ export interface Managed {
 }
 
 /**
- * Whose tokens and sessions are meant: everybody's where the VM's owner and permission bits give the caller MANAGE or
- * he is in the oneadmin group, else his own. oned answers no question about ACL rules: somebody who has MANAGE by such
- * a rule alone is taken for one without.
+ * Whose tokens and sessions are meant: everybody's where the VM's owner and permission bits give the caller MANAGE, or
+ * a rule of the ACL does (which the service has to be able to ask for: `service_auth`), or he is in the oneadmin group;
+ * else his own.
  */
 export class Management {
   private readonly parts: ManagementParts;
@@ -69,12 +70,13 @@ export class Management {
     signal: AbortSignal,
     by: Turn | undefined,
   ): Promise<Managed & { whose: Whose }> {
-    const { oned, identities, zone } = this.parts;
+    const { oned, identities, rights, zone } = this.parts;
     // Whether the caller may see the VM at all is oned's answer.
     const vm = await oned.vmInfo(session, vmId, signal, { by });
     const caller = await identities.present(session, signal, by);
     await zone.learn(session, signal);
     const { uid, user } = caller;
-    return { whose: mayManage(vm, caller) ? {} : { uid }, caller: { uid, user } };
+    const isManager = await rights.mayManage(vm, caller, signal);
+    return { whose: isManager ? {} : { uid }, caller: { uid, user } };
   }
 }

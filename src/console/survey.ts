@@ -53,6 +53,13 @@ export function isGone(error: unknown): boolean {
   return error instanceof GatewayError && error.code === 'oned-refused' && error.oneCode === OneCode.noExists;
 }
 
+/** Whether oned says that this user may not ask that. */
+export function isNotAllowed(error: unknown): boolean {
+  return (
+    error instanceof GatewayError && error.code === 'oned-refused' && error.oneCode === OneCode.authorization
+  );
+}
+
 interface Looked {
   /** Those that were asked for with success, and of them those that oned showed. */
   readonly looked: readonly number[];

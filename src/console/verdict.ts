@@ -1,18 +1,16 @@
-// What a second look at a VM means for a console that was granted before. Pure: finding and grant in, verdict out.
+// What a second look at a VM means for a console that was granted before; who may see it is `standing`'s matter. Pure:
+// finding and grant in, verdict out.
 // What always holds: a live migration and a state in between lose nothing; a console is lost for a reason that can be told.
 import { toGatewayError } from '../errors.js';
 import type { Grant } from '../tokens/grant.js';
 import { type ConsolePorts, consoleStateOf, isMigrating, presentPlaceOf } from './policy.js';
-import { mayUse } from './rights.js';
 import type { Finding } from './survey.js';
 
 /** Why the console is no longer the user's; undefined: it is, as far as can be told. */
-export function lossOf(finding: Finding, { caller }: Grant): string | undefined {
+export function lossOf(finding: Finding): string | undefined {
   if (finding === 'gone') return 'the VM is gone';
   const { state, lcmState } = finding;
   if (consoleStateOf(finding) === 'over') return `no console in STATE:${state} LCM_STATE:${lcmState}`;
-  // Where it was a rule of the ACL that gave the VM to the user, the bits never did.
-  if (caller?.byPermission && !mayUse(finding, caller)) return 'owner and permissions give no USE any more';
   return undefined;
 }
 
@@ -22,7 +20,7 @@ export function presentOf(
   grant: Grant,
   ports: ConsolePorts,
 ): { readonly grant: Grant } | { readonly lost: string } {
-  const lost = lossOf(finding, grant);
+  const lost = lossOf(finding);
   if (finding === 'gone' || lost !== undefined) return { lost: lost ?? '' };
   // Of several records oned shows the last alone to some questions: then nobody knows whence the VM comes.
   if (isMigrating(finding) && finding.leaving === undefined) return { grant };

@@ -2,6 +2,7 @@
 // What always holds: nothing that oned sends is passed on unparsed; no error quotes a session string.
 import { causeOf, GatewayError } from '../errors.js';
 import type { XmlElement } from '../xml.js';
+import { type AclRule, aclDocument } from './acl.js';
 import { nonsense, type OnedDocument } from './document.js';
 import type { Selected } from './reply.js';
 import { type ReplyReader, readInPlace } from './reply-reader.js';
@@ -75,6 +76,27 @@ export class OnedClient {
    */
   userInfo(session: SessionString, signal: AbortSignal, priority: Priority = {}): Promise<UserFacts> {
     return this.call(userDocument(secretOf(session)), session, [SELF], signal, priority);
+  }
+
+  /**
+   * `one.user.info(session, uid)`: about somebody else.
+   * @throws GatewayError as `vmInfo`
+   */
+  userInfoOf(
+    session: SessionString,
+    uid: number,
+    signal: AbortSignal,
+    priority: Priority = {},
+  ): Promise<UserFacts> {
+    return this.call(userDocument(), session, [uid], signal, priority);
+  }
+
+  /**
+   * `one.acl.info(session)`: all rules of the ACL. A follower has the leader asked.
+   * @throws GatewayError as `vmInfo`
+   */
+  aclInfo(session: SessionString, signal: AbortSignal): Promise<readonly AclRule[]> {
+    return this.call(aclDocument, session, [], signal);
   }
 
   /**

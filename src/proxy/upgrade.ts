@@ -172,6 +172,7 @@ const MAX_LOGGED_ORIGIN = 200;
 const TOLD_IN_RFB: ReadonlySet<string> = new Set([
   'token-not-valid',
   'store-unavailable',
+  'cannot-check',
   'token-in-use',
   'too-many-sessions',
   'too-many-unknown-tokens',

@@ -38,6 +38,7 @@ export interface AnswererParts {
   readonly issue: IssueConsole;
   readonly oned: ManagementParts['oned'];
   readonly identities: ManagementParts['identities'];
+  readonly rights: ManagementParts['rights'];
   readonly revocation: ManagementParts['revocation'];
   readonly zone: ManagementParts['zone'];
   readonly audit: Audit;
@@ -78,7 +79,7 @@ export class Answerer {
   private readonly management: Management;
 
   constructor(parts: AnswererParts) {
-    const { oned, identities, revocation, zone, isExempt, settings, stopping } = parts;
+    const { oned, identities, rights, revocation, zone, isExempt, settings, stopping } = parts;
     this.parts = parts;
     this.calls = new CallLimit(isExempt);
     this.guard = new LoginGuard({
@@ -88,7 +89,7 @@ export class Answerer {
       }),
       ...{ isExempt, stopping },
     });
-    this.management = new Management({ oned, identities, revocation, zone });
+    this.management = new Management({ oned, identities, rights, revocation, zone });
   }
 
   /** @returns XML; never throws */

@@ -67,7 +67,7 @@ async function startControl(options: Partial<ControlServerOptions> = {}) {
     pace: new Pace(),
     ...{ store, sessions, endings, zone, audit, isExempt: () => true },
     settings: () => ({ ...rules, maxUnknownTokens: 60 }),
-    recheck: async (grant) => grant,
+    recheck: { isOn: false, atConnect: async (grant) => grant },
     vncAccess: () => undefined,
   });
   const ended: unknown[] = [];

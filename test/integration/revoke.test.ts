@@ -7,10 +7,10 @@ import { greetAndEcho, rfbGreeting, startVncTarget } from '../support/vnc-target
 import { waitFor } from '../support/wait.ts';
 import { frame, openRawWebSocket, type RawWebSocket } from '../support/ws-client.ts';
 
-const owner = 'owner:password';
-const alice = 'alice:password';
-const bob = 'bob:password';
-const admin = 'admin:password';
+const owner = 'owner:Kee4sohd';
+const alice = 'alice:Kee4sohd';
+const bob = 'bob:Kee4sohd';
+const admin = 'admin:Kee4sohd';
 const none = '<VNC_SESSIONS></VNC_SESSIONS>';
 
 interface World {

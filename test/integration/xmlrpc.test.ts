@@ -684,6 +684,7 @@ describe('a peer that takes its time', () => {
       oned: { vmInfo: refuse },
       identities: { present: refuse },
       zone: { learn: async () => {} },
+      rights: { mayManage: refuse },
       revocation: { revokeVm: refuse, sessionsOfVm: refuse },
       audit: () => {},
       logger: pino({ level: 'silent' }),

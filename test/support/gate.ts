@@ -132,7 +132,8 @@ export interface StageOptions {
   isExempt?: (client: string) => boolean;
   /** Whose grants the stage takes; without this it has a store of its own, and so anybody's. */
   zone?: OwnZone;
-  recheck?: (grant: Grant, key: TokenKey) => Promise<Grant>;
+  /** With this, tokens are looked at before their first use. */
+  recheck?: (grant: Grant, key: TokenKey, isFirstUse: boolean) => Promise<Grant>;
 }
 
 export interface Stage {
@@ -194,7 +195,10 @@ export function buildGate(options: StageOptions = {}): Stage {
   const endings = new SessionEndings(sessions, options.bus ?? noBus);
   const upkeep = new Upkeep({ store, sessions, endings, rules: () => rules, logger });
   const revocation = new Revocation({ store, sessions, endings, zone, rules: () => rules, audit });
-  const recheck = options.recheck ?? ((grant) => Promise.resolve(grant));
+  const recheck = {
+    isOn: options.recheck !== undefined,
+    atConnect: options.recheck ?? ((grant: Grant) => Promise.resolve(grant)),
+  };
   const gate = new Gate({
     pace: new Pace(),
     ...{ store, sessions, endings, zone, audit, isExempt, recheck },

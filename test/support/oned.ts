@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { aclXml } from './acl.ts';
 import { atEnd } from './lifetime.ts';
 import { configXml, type OnedConfig, zonePoolXml } from './oned-config.ts';
 import { type Vm, vmPoolXml, vmXml } from './vm.ts';
@@ -36,7 +37,7 @@ export type Answer =
 export interface OnedCall {
   method: string;
   session: string;
-  /** NaN for a set of VMs; -1 for the caller himself. */
+  /** NaN for a set of VMs; of a user his id, and -1 for the caller himself. */
   vmId: number;
   /** Of a set of VMs. */
   ids: number[];
@@ -45,12 +46,15 @@ export interface OnedCall {
   body: string;
 }
 
-/** Who a session is, for one.user.info. */
+/** A user, for one.user.info. */
 export interface OnedUser {
   id: number;
   name: string;
   /** The primary group first. */
   gids: readonly number[];
+  /** Disabled where it is false. */
+  enabled?: boolean;
+  loginTokens?: readonly { token: string; egid: number }[];
 }
 
 export type Script = Answer | ((call: OnedCall) => Answer | Promise<Answer>);
@@ -80,6 +84,13 @@ export interface TestOned {
   user(session: string, user: OnedUser): void;
   /** Sets what oned.conf says: in no federation and nothing of a console encrypted without this. */
   config(config: OnedConfig): void;
+  /** Who a user is, in the eyes of others; without this, everybody is somebody of the group 1, and 0 is oneadmin. */
+  account(user: OnedUser): void;
+  removeAccount(uid: number): void;
+  /** The rules of the ACL, as `oneacl` takes them. */
+  rules: string[];
+  /** What nobody may ask who is not asking for himself. */
+  forbidden: Set<'users' | 'rules'>;
   /** Sets what a whole method answers, whatever it asks for; undefined: as before. */
   answerMethod(method: string, script: Script | undefined): void;
   stop(): Promise<void>;
@@ -101,6 +112,9 @@ export async function startTestOned({ port = 0 } = {}): Promise<TestOned> {
   const scripts = new Map<string, Script>();
   const methodScripts = new Map<string, Script>();
   const users = new Map<string, OnedUser>();
+  const accounts = new Map<number, OnedUser | 'gone'>();
+  const rules: string[] = [];
+  const forbidden = new Set<'users' | 'rules'>();
   const calls: OnedCall[] = [];
   let config: OnedConfig = {};
   let active = 0;
@@ -126,9 +140,15 @@ export async function startTestOned({ port = 0 } = {}): Promise<TestOned> {
   const answerTo = async (call: OnedCall): Promise<Answer> => {
     const own = methodScripts.get(call.method);
     if (own !== undefined) return typeof own === 'function' ? own(call) : own;
-    if (call.method === 'one.user.info') return { value: userXml(users.get(call.session) ?? userOf(call)) };
     if (call.method === 'one.system.config') return { value: configXml(config) };
     if (call.method === 'one.zonepool.info') return { value: zonePoolXml(config) };
+    if (call.method === 'one.user.info') {
+      const own = users.get(call.session) ?? userOf(call);
+      return call.vmId === SELF ? { value: userXml(own) } : accountOf(call.vmId, accounts, forbidden);
+    }
+    if (call.method === 'one.acl.info') {
+      return forbidden.has('rules') ? notAllowed(call.method, 'MANAGE ACL') : { value: aclXml(rules) };
+    }
     if (call.method === 'one.vmpool.infoset') return poolOf(call);
     const script = scriptOf(call.vmId, call.session);
     return typeof script === 'function' ? script(call) : script;
@@ -180,16 +200,41 @@ export async function startTestOned({ port = 0 } = {}): Promise<TestOned> {
     },
     user: (session, user) => {
       users.set(session, user);
+      accounts.set(user.id, user);
     },
     config: (next) => {
       config = next;
     },
+    account: (user) => {
+      accounts.set(user.id, user);
+    },
+    removeAccount: (uid) => {
+      accounts.set(uid, 'gone');
+    },
+    ...{ rules, forbidden },
     answerMethod: (method, script) => {
       if (script === undefined) methodScripts.delete(method);
       else methodScripts.set(method, script);
     },
     stop,
   };
+}
+
+const SELF = -1;
+
+/** oned looks whether there is one before it looks at rights. */
+function accountOf(
+  uid: number,
+  accounts: ReadonlyMap<number, OnedUser | 'gone'>,
+  forbidden: ReadonlySet<string>,
+): Answer {
+  const user = accounts.get(uid) ?? { id: uid, name: `user${uid}`, gids: [uid === 0 ? 0 : 1] };
+  if (user === 'gone') return { error: `[one.user.info] Error getting user [${uid}].`, code: 0x0400 };
+  return forbidden.has('users') ? notAllowed('one.user.info', `USE USER [${uid}]`) : { value: userXml(user) };
+}
+
+function notAllowed(method: string, what: string): Answer {
+  return { error: `[${method}] User [9] : Not authorized to perform ${what}.`, code: 0x0200 };
 }
 
 /** Whom a session is of, as far as its name tells. */
@@ -199,13 +244,18 @@ function userOf({ session }: OnedCall): OnedUser {
 }
 
 /** The `<USER>…</USER>` of one.user.info, with the secrets that stand in it. */
-function userXml({ id, name, gids }: OnedUser): string {
+function userXml({ id, name, gids, enabled = true, loginTokens }: OnedUser): string {
+  const tokens = (loginTokens ?? [{ token: 'b40de715279ed5cd', egid: -1 }]).map(
+    ({ token, egid }) =>
+      `<LOGIN_TOKEN><TOKEN>${escapeXml(token)}</TOKEN><EXPIRATION_TIME>1795299537</EXPIRATION_TIME>` +
+      `<EGID>${egid}</EGID></LOGIN_TOKEN>`,
+  );
   const groups = gids.map((gid) => `<ID>${gid}</ID>`).join('');
   return (
     `<USER><ID>${id}</ID><GID>${gids[0]}</GID><GROUPS>${groups}</GROUPS><GNAME>group${gids[0]}</GNAME>` +
     `<NAME>${escapeXml(name)}</NAME><PASSWORD><![CDATA[6624974ea2baffac]]></PASSWORD>` +
-    '<AUTH_DRIVER><![CDATA[core]]></AUTH_DRIVER><ENABLED>1</ENABLED><LOGIN_TOKEN><TOKEN>b40de715279ed5cd</TOKEN>' +
-    '<EXPIRATION_TIME>1795299537</EXPIRATION_TIME><EGID>-1</EGID></LOGIN_TOKEN>' +
+    '<AUTH_DRIVER><![CDATA[core]]></AUTH_DRIVER>' +
+    `<ENABLED>${enabled ? 1 : 0}</ENABLED>${tokens.join('')}` +
     '<TEMPLATE><TOKEN_PASSWORD><![CDATA[bee0657e6415789b]]></TOKEN_PASSWORD></TEMPLATE></USER>'
   );
 }

@@ -105,9 +105,11 @@ describe('single use at a time', () => {
     const gate = held();
     let looks = 0;
     const stage = buildGate({
-      recheck: (grant) => (++looks === 1 ? gate.wait().then(() => grant) : Promise.resolve(grant)),
+      recheck: (grant) => (++looks === 2 ? gate.wait().then(() => grant) : Promise.resolve(grant)),
     });
     const token = await stage.token();
+    stage.gate.closed(await stage.open(token), end);
+    await settle();
     const slow = stage.open(token);
     const refused = refusal(slow);
     await settle();
@@ -303,6 +305,72 @@ describe('whatever goes wrong', () => {
     await expect(stage.open(await stage.token())).rejects.toBe(error);
     expect(stage.audit).toMatchObject([{ event: 'refused', vm: 7, user: 'alice' }]);
     await expectEmpty(stage);
+  });
+
+  describe('before the first use', () => {
+    const cannot = new GatewayError('cannot-check', { detail: 'service_auth: no answer' });
+
+    it('that cannot be had leaves the token as unused as it was, and lets nobody in behind', async () => {
+      const gate = held();
+      let answers = false;
+      const asked: boolean[] = [];
+      const stage = buildGate({
+        rules: { graceMs: 60_000, sessions: 'shared', bindClient: true },
+        recheck: async (grant, _key, isFirstUse) => {
+          asked.push(isFirstUse);
+          await gate.wait();
+          if (!answers && isFirstUse) throw cannot;
+          return grant;
+        },
+      });
+      const token = await stage.token();
+      const many = [1, 2, 3].map((host) => refusal(stage.open(token, `192.0.2.${host}`)));
+      await settle();
+      many.push(refusal(stage.open(token)));
+      gate.release();
+      for (const one of many) expect(await one).toBe(cannot);
+      expect(cannot.toldAs('REF234')).toMatch(/cannot be checked just now.* \(ref REF234\)$/);
+      // Not one of them was taken for a return.
+      expect(asked).toEqual([true, true, true, true]);
+      await expectEmpty(stage);
+      expect(await refusal(stage.open(token))).toBe(cannot);
+      answers = true;
+      // Nor is the token bound to who was not let in.
+      await stage.open(token, '198.51.100.1');
+      expect(asked.at(-1)).toBe(true);
+      answers = false;
+      await stage.open(token, '198.51.100.1');
+      expect(asked.at(-1)).toBe(false);
+    });
+
+    it('that cannot be had does not make the token live longer', async () => {
+      const stage = buildGate({ recheck: () => Promise.reject(cannot) });
+      const token = await stage.token();
+      stage.store.time += TTL_MS - 1;
+      expect(await refusal(stage.open(token))).toBe(cannot);
+      stage.store.time += 1;
+      expect((await refusal(stage.open(token))).code).toBe('token-not-valid');
+    });
+
+    it('is asked for in one step more, and for tokens that do not open in none', async () => {
+      const stage = buildGate({ recheck: (grant) => Promise.resolve(grant) });
+      const token = await stage.token();
+      await refusal(stage.open(newToken()));
+      await stage.open(token);
+      expect(stage.store.operations).toEqual(['create', 'update', 'update', 'update']);
+    });
+
+    it('is over when the token was used up meanwhile', async () => {
+      const gate = held();
+      const stage = buildGate({ recheck: (grant) => gate.wait().then(() => grant) });
+      const token = await stage.token();
+      const opening = refusal(stage.open(token));
+      await settle();
+      stage.store.time += TTL_MS;
+      gate.release();
+      expect((await opening).code).toBe('token-not-valid');
+      await expectEmpty(stage);
+    });
   });
 
   it('a VM that is gone at a take-over ends the first session too, as that', async () => {

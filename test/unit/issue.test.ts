@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { type ClipboardMode, clipboardModes } from '../../src/clipboard.ts';
 import { Identities } from '../../src/console/identities.ts';
 import { createIssue, type IssueSettings } from '../../src/console/issue.ts';
+import { mayManage } from '../../src/console/rights.ts';
 import { type IssueOptions, type VncSettings, vncAccessOf } from '../../src/console/vnc-access.ts';
 import { GatewayError } from '../../src/errors.ts';
 import type { SessionString } from '../../src/oned/session-string.ts';
@@ -78,6 +79,7 @@ function world({
       stamp: zone,
       learn: async (session) => void zoneAskedBy.push(session),
     },
+    rights: { mayManage: async (seen, who) => mayManage(seen, who) },
     store: {
       now: () => 1_000_000,
       create: async (record, options) => {

@@ -23,6 +23,7 @@ const leaves = [
   'prepared',
   'remembered',
   'secret-file',
+  'shared-call',
   'until-aborted',
 ];
 const http = [

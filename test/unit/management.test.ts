@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { Identities } from '../../src/console/identities.ts';
 import { Management } from '../../src/console/management.ts';
 import type { Whose } from '../../src/console/revoke.ts';
+import { mayManage } from '../../src/console/rights.ts';
 import { GatewayError } from '../../src/errors.ts';
 import type { SessionString } from '../../src/oned/session-string.ts';
 import type { VmFacts } from '../../src/oned/vm.ts';
@@ -50,6 +51,7 @@ async function whoseOf({ vm = vmWith(), uid, gids, egid, session = 'alice:secret
       },
       serverUsers: () => new Set(['serveradmin']),
     }),
+    rights: { mayManage: async (seen, who) => mayManage(seen, who) },
     revocation: {
       revokeVm: async (vmId, whose, by) => {
         asked.push({ vmId, whose, by });
@@ -119,6 +121,7 @@ it.each(['vmInfo', 'userInfo'] as const)('nothing happens where oned refuses %s'
       vmInfo: refusing === 'vmInfo' ? refusal : async () => vmWith(),
     },
     identities: { present: refusing === 'userInfo' ? refusal : reached },
+    rights: { mayManage: reached },
     revocation: { revokeVm: reached, sessionsOfVm: reached },
   });
   const session = 'a:b' as SessionString;

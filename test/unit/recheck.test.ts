@@ -1,20 +1,22 @@
 // VMs are looked at again, with a real client, a store, and an oned that changes its VMs meanwhile. What always holds:
 // what oned says of a VM ends its consoles and their tokens, on all hosts; that it cannot be asked ends nothing.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { Accounts } from '../../src/console/accounts.ts';
 import { SessionEndings } from '../../src/console/endings.ts';
+import { KnownVms } from '../../src/console/known-vms.ts';
 import { Recheck, type RecheckSettings } from '../../src/console/recheck.ts';
 import { SessionRegistry } from '../../src/console/sessions.ts';
 import { GatewayError } from '../../src/errors.ts';
 import { OnedClient } from '../../src/oned/client.ts';
 import type { SessionString } from '../../src/oned/session-string.ts';
 import type { BusMessage } from '../../src/tokens/bus.ts';
-import type { Caller, Grant } from '../../src/tokens/grant.ts';
+import { type Caller, type Grant, UNKNOWN_UID } from '../../src/tokens/grant.ts';
 import { MemoryTokenStore } from '../../src/tokens/memory/store.ts';
 import type { SessionId } from '../../src/tokens/record.ts';
 import { claim, issued, type TokenRules } from '../../src/tokens/rules.ts';
 import { hashToken, type TokenHash } from '../../src/tokens/token.ts';
 import { atEnd } from '../support/lifetime.ts';
-import { startTestOned, type TestOned } from '../support/oned.ts';
+import { type Answer, startTestOned, type TestOned } from '../support/oned.ts';
 import type { Vm } from '../support/vm.ts';
 import { vmXml } from '../support/vm.ts';
 import { waitFor } from '../support/wait.ts';
@@ -31,10 +33,15 @@ interface Ended {
 }
 
 /** All parts that a look has to do with; the browser's side only notes what it is told. */
-function setUp(oned: TestOned, changed: Partial<RecheckSettings> = {}, timeoutMs = 20_000) {
+function setUp(
+  oned: TestOned,
+  changed: Partial<RecheckSettings & { zone: number | undefined }> = {},
+  timeoutMs = 20_000,
+) {
   const settings = {
     ...{ serviceSession: service as SessionString | undefined, intervalMs: 60_000, rules },
     consolePorts: { allowed: [{ first: 5900, last: 65535 }], missing: undefined },
+    zone: 0 as number | undefined,
     ...changed,
   };
   const limits = () => ({ perVm: 1e6, perUser: 1e6, perAddress: 1e6, perHost: 1e6 });
@@ -49,13 +56,22 @@ function setUp(oned: TestOned, changed: Partial<RecheckSettings> = {}, timeoutMs
     traffic: () => Promise.resolve(new Map<SessionId, number>()),
   };
   const lines: { level: string; [field: string]: unknown }[] = [];
-  const note = (level: string) => (fields: object) => void lines.push({ level, ...fields });
+  const said: string[] = [];
+  /** What goes wrong with a look has fields; what the service may not ask is a line of its own. */
+  const note = (level: string) => (fields: object | string, message?: string) => {
+    if (typeof fields === 'object') lines.push({ level, ...fields });
+    else said.push(fields);
+    if (message !== undefined) said.push(message);
+  };
+  const logger = { info: note('info'), warn: note('warn') } as never;
   const clock = { now: 0, random: 0.5, draws: 0 };
   const client = new OnedClient(() => ({ url: oned.url, timeoutMs, connections: 4 }));
   const recheck = new Recheck({
-    ...{ oned: client, store, sessions, connectLookMs: 1_000 },
+    ...{ oned: client, store, sessions, connectLookMs: 1_000, knownVms: new KnownVms() },
+    accounts: new Accounts({ oned: client, logger }),
+    zone: async () => settings.zone,
     endings: new SessionEndings(sessions, bus),
-    logger: { info: note('info'), warn: note('warn') } as never,
+    logger,
     settings: () => settings,
     now: () => clock.now,
     random: () => {
@@ -67,8 +83,10 @@ function setUp(oned: TestOned, changed: Partial<RecheckSettings> = {}, timeoutMs
   let count = 0;
 
   /** A token that was just issued. */
-  const issue = async (vmId: number, caller?: Caller) => {
-    const grant: Grant = { vmId, target, uid: 2, user: 'alice', caller, issuedAt: 0, expiresAt: 2_000_000 };
+  const issue = async (vmId: number, caller?: Caller, over: Partial<Grant> = {}) => {
+    const uid = caller?.uid ?? 2;
+    const about = { vmId, target, uid, user: 'alice', caller };
+    const grant: Grant = { ...about, issuedAt: 0, expiresAt: 2_000_000, ...over };
     const options = { maxOfVm: 1e6, forWebsockify: false };
     const hash = hashToken(await store.create(issued(grant), options));
     return { grant, hash };
@@ -86,7 +104,21 @@ function setUp(oned: TestOned, changed: Partial<RecheckSettings> = {}, timeoutMs
   const open = async (vmId: number, caller?: Caller) => join(await issue(vmId, caller));
   const endingOf = (hash: TokenHash) =>
     store.update({ hash }, (record) => ({ record, result: record?.ended ?? 'alive' }));
-  return { recheck, settings, issue, join, open, endingOf, ended, published, lines, clock, sessions, store };
+  return {
+    recheck,
+    settings,
+    issue,
+    join,
+    open,
+    endingOf,
+    ended,
+    published,
+    lines,
+    clock,
+    sessions,
+    store,
+    messages: () => said,
+  };
 }
 
 let oned: TestOned;
@@ -100,20 +132,21 @@ const asked = () => oned.calls.map(({ method, vmId, ids }) => [method, vmId || i
 /** Records of a migration that is over. */
 const from = { host: 'node1', cid: 0, rstime: 1_795_295_589 };
 const to = { host: 'node2', cid: 0, rstime: 1_795_295_600 };
+const looks = () => oned.calls.filter(({ method }) => method === 'one.vmpool.infoset');
 const states = (state: number, lcmState = 0) => ({ state, lcmState });
 
 describe('at connect', () => {
   it('without service_auth the grant is as it was stored, and nobody is asked', async () => {
     const { recheck, issue, lines } = setUp(oned, { serviceSession: undefined });
     const { grant, hash } = await issue(99);
-    expect(await recheck.atConnect(grant, { hash })).toBe(grant);
+    expect(await recheck.atConnect(grant, { hash }, true)).toBe(grant);
     expect([oned.calls, lines]).toEqual([[], []]);
   });
 
   it('the VM is asked for as the service, in no queue but the callers’', async () => {
     const { recheck, issue } = setUp(oned);
     const { grant, hash } = await issue(1);
-    expect(await recheck.atConnect(grant, { hash })).toEqual(grant);
+    expect(await recheck.atConnect(grant, { hash }, true)).toEqual(grant);
     expect(oned.calls.at(-1)).toMatchObject({ method: 'one.vm.info', session: service, vmId: 1 });
   });
 
@@ -122,7 +155,7 @@ describe('at connect', () => {
     const { grant, hash } = await issue(1);
     oned.changeVm(1, { hosts: ['node1', 'node2'], graphics: { PORT: 5999 } });
     const present = { ...grant, target: { host: 'node2', port: 5999 } };
-    expect(await recheck.atConnect(grant, { hash })).toEqual(present);
+    expect(await recheck.atConnect(grant, { hash }, true)).toEqual(present);
     expect(await endingOf(hash)).toBe('alive');
   });
 
@@ -137,7 +170,7 @@ describe('at connect', () => {
     const { recheck, issue, endingOf } = setUp(oned);
     const { grant, hash } = await issue(1, alice);
     oned.changeVm(1, changes);
-    expect((await recheck.atConnect(grant, { hash })).target).toEqual({ host, port: 5901 });
+    expect((await recheck.atConnect(grant, { hash }, true)).target).toEqual({ host, port: 5901 });
     expect(await endingOf(hash)).toBe('alive');
   });
 
@@ -164,7 +197,7 @@ describe('at connect', () => {
     oned.changeVm(1, { graphics: { PORT: 5901, PREVIOUS_PORT: 5950 }, ...changes });
     // Wherever it was when the token was issued.
     const elsewhere = { ...grant, target: { host: 'node9', port: 5999 } };
-    expect((await recheck.atConnect(elsewhere, { hash })).target).toEqual({ host, port });
+    expect((await recheck.atConnect(elsewhere, { hash }, true)).target).toEqual({ host, port });
   });
 
   it.each([
@@ -184,7 +217,7 @@ describe('at connect', () => {
     const { recheck, issue, endingOf, lines } = setUp(oned);
     const { grant, hash } = await issue(1, alice);
     oned.changeVm(1, changes);
-    const refused = await recheck.atConnect(grant, { hash }).catch((error: unknown) => error);
+    const refused = await recheck.atConnect(grant, { hash }, true).catch((error: unknown) => error);
     expect(refused).toBeInstanceOf(GatewayError);
     expect(refused).toMatchObject({ code: 'token-not-valid', detail: expect.stringMatching(why) });
     // One sentence for all tokens that do not open.
@@ -198,7 +231,7 @@ describe('at connect', () => {
     const token = await issue(1);
     const [here, there] = [await join(token), await join(token, true)];
     oned.removeVm(1);
-    const refused = recheck.atConnect(token.grant, { hash: token.hash });
+    const refused = recheck.atConnect(token.grant, { hash: token.hash }, false);
     await expect(refused).rejects.toMatchObject({ code: 'token-not-valid' });
     expect(await endingOf(token.hash)).toBe('vm-gone');
     expect(ended).toEqual([{ session: here, code: 4004 }]);
@@ -206,14 +239,15 @@ describe('at connect', () => {
   });
 
   it.each<[string, Caller | undefined]>([
-    ['nobody looked who he was', undefined],
+    ['nobody knows who he was', undefined],
     ['a rule of the ACL gave it to him', { ...alice, byPermission: false }],
     ['he is of the group oneadmin', { ...alice, gids: [1, 0] }],
-  ])('a VM of another owner stays his where %s', async (_why, caller) => {
+  ])('a VM of another owner stays his where %s, and the service may not ask', async (_why, caller) => {
     const { recheck, issue, endingOf } = setUp(oned);
+    oned.forbidden.add('users').add('rules');
     const { grant, hash } = await issue(1, caller);
     oned.changeVm(1, { uid: 3, gid: 3 });
-    expect(await recheck.atConnect(grant, { hash })).toEqual(grant);
+    expect(await recheck.atConnect(grant, { hash }, false)).toEqual(grant);
     expect(await endingOf(hash)).toBe('alive');
   });
 
@@ -228,13 +262,13 @@ describe('at connect', () => {
     const { recheck, issue, endingOf, lines, clock } = setUp(oned);
     const { grant, hash } = await issue(1, alice);
     oned.answer(1, answer);
-    const first = [recheck.atConnect(grant, { hash }), recheck.atConnect(grant, { hash })];
+    const first = [recheck.atConnect(grant, { hash }, false), recheck.atConnect(grant, { hash }, false)];
     for (const present of first) expect(await present).toBe(grant);
     expect(await endingOf(hash)).toBe('alive');
     expect(lines).toMatchObject([{ level: 'warn', code }]);
     expect(JSON.stringify(lines)).not.toContain(service);
     clock.now += 60_000;
-    await recheck.atConnect(grant, { hash });
+    await recheck.atConnect(grant, { hash }, false);
     expect(lines).toHaveLength(2);
   });
 
@@ -242,7 +276,7 @@ describe('at connect', () => {
     const { recheck, issue, lines } = setUp(oned);
     const { grant, hash } = await issue(1);
     oned.answer(1, 'hang');
-    await recheck.atConnect(grant, { hash });
+    await recheck.atConnect(grant, { hash }, false);
     expect(lines).toMatchObject([{ reason: 'no answer from oned within 1 s, while a browser waits' }]);
   });
 
@@ -250,7 +284,7 @@ describe('at connect', () => {
     await oned.stop();
     const { recheck, issue, endingOf } = setUp(oned);
     const { grant, hash } = await issue(1);
-    expect(await recheck.atConnect(grant, { hash })).toBe(grant);
+    expect(await recheck.atConnect(grant, { hash }, false)).toBe(grant);
     expect(await endingOf(hash)).toBe('alive');
   });
 
@@ -259,20 +293,418 @@ describe('at connect', () => {
     const { grant, hash } = await issue(1);
     oned.removeVm(1);
     vi.spyOn(store, 'update').mockRejectedValue(new GatewayError('store-unavailable'));
-    await expect(recheck.atConnect(grant, { hash })).rejects.toMatchObject({ code: 'store-unavailable' });
+    await expect(recheck.atConnect(grant, { hash }, true)).rejects.toMatchObject({
+      code: 'store-unavailable',
+    });
+  });
+});
+
+describe('the user of a token, at connect', () => {
+  const gone = (oned: TestOned) => oned.removeAccount(2);
+  const disabled = (oned: TestOned) => oned.account({ id: 2, name: 'alice', gids: [1], enabled: false });
+  const inGroups = (gids: number[]) => (oned: TestOned) => oned.account({ id: 2, name: 'alice', gids });
+  const ofGroup = { uid: 9, gid: 100, permissions: '---u-----' };
+  const ofNobody = { uid: 9, gid: 9, permissions: '---------' };
+
+  it.each<[string, (oned: TestOned) => void, Partial<Vm>, Partial<Grant>, RegExp]>([
+    ['is disabled', disabled, {}, {}, /the user is disabled/],
+    ['is disabled, with the VM on its way', disabled, { lcmState: 4 }, {}, /disabled/],
+    ['is deleted', gone, {}, {}, /the user is gone/],
+    [
+      'was deleted and made anew',
+      (oned) => {
+        gone(oned);
+        oned.account({ id: 9, name: 'alice', gids: [1] });
+      },
+      {},
+      {},
+      /gone/,
+    ],
+    ['left the group', inGroups([1]), ofGroup, {}, /no USE/],
+    [
+      'is in the group, but his login token was for another',
+      inGroups([1, 100]),
+      ofGroup,
+      { egid: 1 },
+      /no USE/,
+    ],
+    ['left the group that his login token was for', inGroups([1]), ofGroup, { egid: 100 }, /no USE/],
+    ['left oneadmin', inGroups([1]), ofNobody, {}, /no USE/],
+    ['is of oneadmin, but his login token is not', inGroups([1, 0]), ofNobody, { egid: 1 }, /no USE/],
+    ['has no rule any more', (oned) => oned.rules.push('#2 VM/#8 USE'), ofNobody, {}, /no USE/],
+    ['has a rule for MANAGE alone', (oned) => oned.rules.push('#2 VM/#1 MANAGE'), ofNobody, {}, /no USE/],
+    ['has a rule in another zone', (oned) => oned.rules.push('#2 VM/#1 USE #1'), ofNobody, {}, /no USE/],
+    [
+      'has a rule by a group that his login token was not for',
+      (oned) => {
+        inGroups([1, 100])(oned);
+        oned.rules.push('@100 VM/#1 USE');
+      },
+      ofNobody,
+      { egid: 1 },
+      /no USE/,
+    ],
+  ])('%s: refused, and the token is dead', async (_what, change, vm, over, why) => {
+    const { recheck, issue, join, ended, endingOf } = setUp(oned);
+    const { grant, hash } = await issue(1, { ...alice, byPermission: false }, over);
+    const session = await join({ grant, hash });
+    change(oned);
+    oned.changeVm(1, vm);
+    for (const isFirst of [false, true]) {
+      const refused = recheck.atConnect(grant, { hash }, isFirst);
+      await expect(refused).rejects.toMatchObject({
+        code: 'token-not-valid',
+        detail: expect.stringMatching(why),
+      });
+    }
+    expect(await endingOf(hash)).toBe('vm-gone');
+    expect(ended[0]).toEqual({ session, code: 4004 });
+  });
+
+  it.each<[string, (oned: TestOned) => void, Partial<Vm>, Partial<Grant>]>([
+    ['was given another name', (oned) => oned.account({ id: 2, name: 'alicia', gids: [1] }), {}, {}],
+    ['came into the group', inGroups([1, 100]), ofGroup, {}],
+    ['is in the group that his login token was for', inGroups([1, 100]), ofGroup, { egid: 100 }],
+    ['owns it, whatever group his login token was for', inGroups([1]), {}, { egid: 100 }],
+    ['has a rule', (oned) => oned.rules.push('#2 VM/#1 USE #0'), ofNobody, {}],
+    ['has a rule by a group', (oned) => oned.rules.push('@1 VM/@9 USE *'), ofNobody, {}],
+    ['has one with everybody', (oned) => oned.rules.push('#7 HOST/* MANAGE', '* VM/* USE'), ofNobody, {}],
+    ['came to oneadmin', inGroups([0]), ofNobody, {}],
+  ])('%s: his console is his', async (_what, change, vm, over) => {
+    const { recheck, issue, endingOf, lines } = setUp(oned);
+    const { grant, hash } = await issue(1, { ...alice, byPermission: false }, over);
+    change(oned);
+    oned.changeVm(1, vm);
+    expect(await recheck.atConnect(grant, { hash }, true)).toEqual(grant);
+    expect([await endingOf(hash), lines]).toEqual(['alive', []]);
+  });
+
+  it('is asked for once, beside the VM, and rules only where the bits are not enough', async () => {
+    const { recheck, issue } = setUp(oned);
+    const { grant, hash } = await issue(1, alice);
+    await recheck.atConnect(grant, { hash }, true);
+    expect(asked().toSorted()).toEqual([
+      ['one.user.info', 2],
+      ['one.vm.info', 1],
+    ]);
+    expect(oned.calls.every(({ session }) => session === service)).toBe(true);
+  });
+
+  it('is asked for anew every time: what was true a moment ago lets nobody in', async () => {
+    const { recheck, issue } = setUp(oned);
+    oned.changeVm(1, ofNobody);
+    oned.rules.push('#2 VM/#1 USE #0');
+    const [one, two, three] = [await issue(1, alice), await issue(1, alice), await issue(1, alice)];
+    await recheck.atConnect(one.grant, one, true);
+    oned.rules.length = 0;
+    await expect(recheck.atConnect(two.grant, two, true)).rejects.toMatchObject({ code: 'token-not-valid' });
+    oned.rules.push('#2 VM/#1 USE #0');
+    disabled(oned);
+    await expect(recheck.atConnect(three.grant, three, true)).rejects.toMatchObject({
+      code: 'token-not-valid',
+    });
+  });
+
+  it('of whom nobody wrote down who he is, is looked at as before', async () => {
+    const { recheck, issue } = setUp(oned);
+    disabled(oned);
+    const unknown = { uid: UNKNOWN_UID };
+    const { grant, hash } = await issue(1, undefined, unknown);
+    expect(await recheck.atConnect(grant, { hash }, true)).toEqual(grant);
+    oned.changeVm(1, ofNobody);
+    expect(await recheck.atConnect(grant, { hash }, true)).toEqual(grant);
+    expect(asked().some(([method]) => method === 'one.user.info')).toBe(false);
+  });
+
+  it.each<[string, 'users' | 'rules', RegExp]>([
+    ['other users', 'users', /service_auth: .* may not ask for other users.*USER\/\* USE \*/],
+    ['rules', 'rules', /service_auth: .* may not ask for rules.*ACL\/\* MANAGE #/],
+  ])(
+    'where the service may not ask for %s is looked at as before, and that is told once',
+    async (_what, what, line) => {
+      const { recheck, issue, messages } = setUp(oned);
+      oned.forbidden.add(what);
+      disabled(oned);
+      if (what === 'rules') inGroups([1])(oned);
+      oned.changeVm(1, ofNobody);
+      const byRule = await issue(1, { ...alice, byPermission: false });
+      const byBits = await issue(1, alice);
+      oned.forbidden.add('rules');
+      for (let i = 0; i < 3; i++)
+        expect(await recheck.atConnect(byRule.grant, byRule, true)).toEqual(byRule.grant);
+      await expect(recheck.atConnect(byBits.grant, byBits, true)).rejects.toMatchObject({
+        code: 'token-not-valid',
+      });
+      expect(messages().filter((message) => line.test(message))).toHaveLength(1);
+      expect(messages().join()).not.toContain(service);
+      // The operator gives and takes it: the next time it is told again.
+      oned.forbidden.clear();
+      inGroups([1])(oned);
+      oned.rules.push('#2 VM/#1 USE');
+      expect(await recheck.atConnect(byRule.grant, byRule, true)).toEqual(byRule.grant);
+      oned.forbidden.add('users').add('rules');
+      expect(await recheck.atConnect(byRule.grant, byRule, true)).toEqual(byRule.grant);
+      expect(messages().filter((message) => line.test(message))).toHaveLength(2);
+    },
+  );
+});
+
+describe('at the first use', () => {
+  const failures: [string, string, Answer, RegExp][] = [
+    ['VM', 'one.vm.info', 'hang', /within 1 s/],
+    ['VM', 'one.vm.info', 'hang-up', /ECONNRESET/],
+    ['VM', 'one.vm.info', { error: 'No login', code: 0x0100 }, /No login/],
+    ['VM', 'one.vm.info', { error: 'Not USE', code: 0x0200 }, /Not USE/],
+    ['VM', 'one.vm.info', { error: 'no leader found', code: 0x2000 }, /no leader/],
+    ['VM', 'one.vm.info', { value: '<VM/>' }, /PERMISSIONS|ID/],
+    ['user', 'one.user.info', 'hang', /within 1 s/],
+    ['user', 'one.user.info', 'hang-up', /ECONNRESET/],
+    ['user', 'one.user.info', { error: 'No login', code: 0x0100 }, /No login/],
+    ['user', 'one.user.info', { error: 'There is no such user', code: 0x0400 }, /not even its first/],
+    ['user', 'one.user.info', { value: '<USER/>' }, /NAME/],
+    [
+      'user',
+      'one.user.info',
+      { value: '<USER><ID>2</ID><GID>1</GID><NAME>alice</NAME></USER>' },
+      /whether the user is disabled/,
+    ],
+    [
+      'user',
+      'one.user.info',
+      { value: '<USER><ID>3</ID><GID>1</GID><NAME>alice</NAME><ENABLED>1</ENABLED></USER>' },
+      /another user/,
+    ],
+    ['rules', 'one.acl.info', 'hang', /within 1 s/],
+    ['rules', 'one.acl.info', { error: 'zone disabled', code: 0x2000 }, /zone disabled/],
+    ['rules', 'one.acl.info', { value: '<ACL_POOL><ACL></ACL></ACL_POOL>' }, /ACL/],
+    ['rules', 'one.acl.info', { fault: 'no method', code: -506 }, /fault/],
+  ];
+
+  it.each(failures)(
+    'nobody is let in where the %s cannot be had (%s: %j)',
+    async (what, method, answer, why) => {
+      const { recheck, issue, endingOf, store } = setUp(oned);
+      if (what === 'rules') oned.changeVm(1, { uid: 9, gid: 9 });
+      const { grant, hash } = await issue(1, { ...alice, byPermission: false });
+      oned.answerMethod(method, answer);
+      const refused = await recheck.atConnect(grant, { hash }, true).catch((error: unknown) => error);
+      expect(refused).toMatchObject({ code: 'cannot-check', detail: expect.stringMatching(why) });
+      expect((refused as GatewayError).publicText).toMatch(/cannot be checked just now/);
+      expect((refused as GatewayError).httpStatus).toBe(503);
+      expect(await endingOf(hash)).toBe('alive');
+      // Reconnects go on, and so do those whose rights were seen when the token was issued, a moment ago.
+      expect(await recheck.atConnect(grant, { hash }, false)).toEqual(grant);
+      const moment = { ...grant, issuedAt: store.now() - 29_999 };
+      expect(await recheck.atConnect(moment, { hash }, true)).toEqual(moment);
+      for (const issuedAt of [store.now() - 30_000, store.now() + 1]) {
+        const other = { ...grant, issuedAt };
+        await expect(recheck.atConnect(other, { hash }, true)).rejects.toMatchObject({
+          code: 'cannot-check',
+        });
+      }
+      oned.answerMethod(method, undefined);
+      if (what === 'rules') oned.rules.push('#2 VM/#1 USE');
+      expect(await recheck.atConnect(grant, { hash }, true)).toEqual(grant);
+    },
+  );
+
+  it.each<[string, string, (oned: TestOned) => void]>([
+    [
+      'the user is known to be disabled, whatever the VM',
+      'one.vm.info',
+      (oned) => oned.account({ id: 2, name: 'alice', gids: [1], enabled: false }),
+    ],
+    [
+      'the VM is known to be off, whoever the user',
+      'one.user.info',
+      (oned) => oned.changeVm(1, { state: 8 }),
+    ],
+  ])('%s: the token is dead', async (_what, method, change) => {
+    const { recheck, issue, endingOf } = setUp(oned);
+    const { grant, hash } = await issue(1, alice);
+    change(oned);
+    oned.answerMethod(method, 'hang');
+    await expect(recheck.atConnect(grant, { hash }, true)).rejects.toMatchObject({ code: 'token-not-valid' });
+    expect(await endingOf(hash)).toBe('vm-gone');
+  });
+
+  it('a rule that counts in a zone alone is no answer where nobody knows the zone', async () => {
+    const { recheck, issue, settings } = setUp(oned, { zone: undefined });
+    oned.changeVm(1, { uid: 9, gid: 9 });
+    oned.rules.push('#2 VM/#1 USE #0');
+    const { grant, hash } = await issue(1, alice);
+    await expect(recheck.atConnect(grant, { hash }, true)).rejects.toMatchObject({
+      ...{ code: 'cannot-check', detail: expect.stringContaining('zone_id') },
+    });
+    settings.zone = 0;
+    expect(await recheck.atConnect(grant, { hash }, true)).toEqual(grant);
+  });
+
+  it('his own flood makes a user wait, and nobody else', async () => {
+    const { recheck, issue } = setUp(oned);
+    oned.answer(5, { vm: { id: 5, uid: 5, hosts: ['node1'], graphics: { PORT: 5901 } } });
+    const flooding = await issue(1, alice);
+    const other = await issue(5, { ...alice, uid: 5 });
+    // Of the four places the flood would have all.
+    let open: () => void = () => {};
+    const slow = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    oned.answer(1, async () => {
+      await slow;
+      return { vm: { id: 1, uid: 2, gid: 1, hosts: ['node1'], graphics: { PORT: 5901 } } };
+    });
+    const quiet = { ...other.grant, user: 'bob' };
+    await recheck.atConnect(quiet, other, true);
+    const flood = Array.from({ length: 200 }, () =>
+      recheck.atConnect(flooding.grant, flooding, true).catch((error: GatewayError) => error.code),
+    );
+    for (let i = 0; i < 5; i++) expect(await recheck.atConnect(quiet, other, true)).toEqual(quiet);
+    open();
+    const results = await Promise.all(flood);
+    for (const result of results) expect([flooding.grant, 'cannot-check']).toContainEqual(result);
+  });
+});
+
+describe('an oned that is the wrong one, or an old one', () => {
+  const wrong = { error: 'Error getting virtual machine.', code: 0x0400 };
+
+  it.each([2, 5, 300])(
+    'says of all %i VMs that they do not exist: nobody is ended, and it is told',
+    async (count) => {
+      const { recheck, open, ended, endingOf, lines, sessions } = setUp(oned);
+      for (let id = 100; id < 100 + count; id++) {
+        oned.answer(id, { vm: { id, uid: 2 } });
+        await open(id, alice);
+      }
+      await recheck.checkNow(never);
+      for (let id = 100; id < 100 + count; id++) oned.removeVm(id);
+      await recheck.checkNow(never);
+      const [first] = sessions.all();
+      expect([ended, await endingOf(first?.hash as TokenHash)]).toEqual([[], 'alive']);
+      expect(lines).toMatchObject([
+        { level: 'warn', code: 'oned-nonsense', reason: expect.stringMatching(/0x0400/) },
+      ]);
+    },
+  );
+
+  it('says so of the only VM in use, and has lost the ones from before as well', async () => {
+    const { recheck, open, issue, ended, endingOf } = setUp(oned);
+    oned.answer(2, { vm: { id: 2, uid: 2 } });
+    const before = await issue(2, alice);
+    await recheck.atConnect(before.grant, before, true);
+    await open(1, alice);
+    await recheck.checkNow(never);
+    oned.removeVm(1);
+    oned.removeVm(2);
+    await recheck.checkNow(never);
+    expect(ended).toEqual([]);
+    await expect(recheck.atConnect(before.grant, before, true)).rejects.toMatchObject({
+      code: 'cannot-check',
+    });
+    expect(await recheck.atConnect(before.grant, before, false)).toEqual(before.grant);
+    expect(await endingOf(before.hash)).toBe('alive');
+    // It is itself again: the VM is not.
+    oned.answer(2, { vm: { id: 2, uid: 2, hosts: ['node1'], graphics: { PORT: 5901 } } });
+    await recheck.checkNow(never);
+    expect(ended).toHaveLength(1);
+  });
+
+  it.each<[string, (oned: TestOned) => void]>([
+    ['knows the user no more either', (oned) => oned.removeAccount(2)],
+    [
+      'does not know the service',
+      (oned) => oned.answerMethod('one.user.info', { error: 'No', code: 0x0100 }),
+    ],
+    ['knows no users', (oned) => oned.answerMethod('one.user.info', wrong)],
+  ])('%s, with a single VM that there ever was: nobody is ended', async (_what, change) => {
+    const { recheck, issue, join, ended, endingOf } = setUp(oned);
+    const token = await issue(1, alice);
+    await join(token);
+    oned.removeVm(1);
+    change(oned);
+    await recheck.checkNow(never);
+    await expect(recheck.atConnect(token.grant, token, true)).rejects.toMatchObject({ code: 'cannot-check' });
+    expect([ended, await endingOf(token.hash)]).toEqual([[], 'alive']);
+  });
+
+  it('knows no users, not even the first: nobody is ended', async () => {
+    const { recheck, open, ended, lines } = setUp(oned);
+    await open(1, alice);
+    oned.answerMethod('one.user.info', wrong);
+    await recheck.checkNow(never);
+    expect(ended).toEqual([]);
+    expect(lines).toMatchObject([{ level: 'warn', code: 'oned-nonsense' }]);
+  });
+});
+
+describe('the users of live sessions', () => {
+  it('are each asked for once, and those who may no longer log in are ended', async () => {
+    const { recheck, open, ended } = setUp(oned);
+    oned.changeVm(1, { permissions: 'um----u--' });
+    const sessions = new Map<number, string>();
+    for (const uid of [2, 3, 4, 2, 3]) sessions.set(uid, await open(1, { ...alice, uid }));
+    oned.account({ id: 3, name: 'bob', gids: [1], enabled: false });
+    oned.removeAccount(4);
+    await recheck.checkNow(never);
+    expect(new Set(ended.map(({ session }) => session))).toEqual(new Set(['s2', 's3', 's5']));
+    const users = asked().filter(([method, uid]) => method === 'one.user.info' && uid !== 0);
+    expect(users.toSorted()).toEqual([2, 3, 4].map((uid) => ['one.user.info', uid]));
+  });
+
+  it('stay where oned gives no answer about them, and nobody else is asked for then', async () => {
+    const { recheck, open, ended, lines } = setUp(oned);
+    oned.changeVm(1, { permissions: 'um----u--' });
+    for (let uid = 2; uid < 102; uid++) await open(1, { ...alice, uid });
+    oned.answerMethod('one.user.info', 'hang-up');
+    await recheck.checkNow(never);
+    expect(ended).toEqual([]);
+    expect(asked().length).toBeLessThan(10);
+    expect(lines).toMatchObject([{ level: 'warn', code: 'oned-unreachable' }]);
+  });
+
+  it('are not hidden by one of whom oned says nothing sensible', async () => {
+    const { recheck, open, ended } = setUp(oned);
+    oned.changeVm(1, { permissions: 'um----u--' });
+    const broken = await open(1, { ...alice, uid: 2 });
+    const disabled = await open(1, { ...alice, uid: 3 });
+    oned.answerMethod('one.user.info', ({ vmId: uid }) =>
+      uid === 2
+        ? { value: '<USER><ID>2</ID></USER>' }
+        : { value: `<USER><ID>${uid}</ID><GID>1</GID><NAME>x</NAME><ENABLED>0</ENABLED></USER>` },
+    );
+    await recheck.checkNow(never);
+    expect(ended.map(({ session }) => session)).toEqual([disabled]);
+    expect(broken).not.toBe(disabled);
+  });
+
+  it('by whose rules they are there is asked once for all of them', async () => {
+    const { recheck, open, ended } = setUp(oned);
+    oned.changeVm(1, { uid: 900, gid: 900 });
+    oned.rules.push('@1 VM/#1 USE #0');
+    for (let uid = 2; uid < 102; uid++) await open(1, { ...alice, uid, byPermission: false });
+    await recheck.checkNow(never);
+    expect([ended, asked().filter(([method]) => method === 'one.acl.info').length]).toEqual([[], 1]);
+    oned.rules.length = 0;
+    await recheck.checkNow(never);
+    expect(ended).toHaveLength(100);
   });
 });
 
 describe('a look at all VMs with live sessions', () => {
   it('asks for each once, and for no others', async () => {
     const { recheck, open } = setUp(oned);
-    oned.answer(2, { vm: { id: 2 } });
+    oned.answer(2, { vm: { id: 2, uid: 2 } });
     oned.answer(3, { vm: { id: 3 } });
     for (const vmId of [1, 1, 2]) await open(vmId);
     await recheck.checkNow(never);
-    expect(oned.calls).toHaveLength(1);
-    const [{ method, session, ids }] = oned.calls as [TestOned['calls'][number]];
-    expect([method, session, ids.toSorted()]).toEqual(['one.vmpool.infoset', service, [1, 2]]);
+    const calls = oned.calls.map(({ method, session, ids, vmId }) => [
+      ...[method, session, ids.length > 0 ? ids.toSorted() : vmId],
+    ]);
+    expect(calls).toEqual([
+      ['one.vmpool.infoset', service, [1, 2]],
+      ['one.user.info', service, 2],
+    ]);
   });
 
   it.each([
@@ -302,7 +734,10 @@ describe('a look at all VMs with live sessions', () => {
     await join(token);
     oned.changeVm(1, changes);
     await recheck.checkNow(never);
-    expect(oned.calls).toHaveLength(1);
+    expect(asked()).toEqual([
+      ['one.vmpool.infoset', 1],
+      ['one.user.info', 2],
+    ]);
     expect([ended, published, await endingOf(token.hash)]).toEqual([[], [], 'alive']);
   });
 
@@ -330,15 +765,16 @@ describe('a look at all VMs with live sessions', () => {
 
   it('ends for those alone whose rights are gone', async () => {
     const { recheck, open, ended } = setUp(oned);
-    const group: Caller = { uid: 5, gids: [1], byPermission: true };
-    const sessions = [
-      await open(1, alice),
-      await open(1, group),
-      await open(1, { ...group, byPermission: false }),
-    ];
+    oned.changeVm(1, { gid: 100, permissions: 'um-u-----' });
+    for (const id of [2, 5, 6, 7]) oned.account({ id, name: `user${id}`, gids: id === 6 ? [1] : [1, 100] });
+    oned.rules.push('#7 VM/#1 USE #0');
+    const sessions = [await open(1, alice)];
+    for (const uid of [5, 6, 7]) sessions.push(await open(1, { ...alice, uid }));
+    await recheck.checkNow(never);
+    expect(ended.map(({ session }) => session)).toEqual([sessions[2]]);
     oned.changeVm(1, { permissions: 'um-------' });
     await recheck.checkNow(never);
-    expect(ended.map(({ session }) => session)).toEqual([sessions[1]]);
+    expect(new Set(ended.map(({ session }) => session))).toEqual(new Set([sessions[2], sessions[1]]));
   });
 
   it('knows a VM as gone only when oned says so of it alone', async () => {
@@ -349,6 +785,9 @@ describe('a look at all VMs with live sessions', () => {
     expect(ended.map(({ session }) => session)).toEqual([gone]);
     expect(hidden).not.toBe(gone);
     expect(asked().toSorted()).toEqual([
+      // The service itself, since there is no other VM to ask for.
+      ['one.user.info', -1],
+      ['one.user.info', 2],
       ['one.vm.info', 71],
       ['one.vm.info', 72],
       ['one.vmpool.infoset', 2],
@@ -359,11 +798,11 @@ describe('a look at all VMs with live sessions', () => {
     const { recheck, open, ended } = setUp(oned);
     const ids = Array.from({ length: 450 }, (_none, index) => 1000 + index);
     for (const id of ids) {
-      oned.answer(id, { vm: { id, ...(id % 150 === 0 ? states(8) : {}) } });
+      oned.answer(id, { vm: { id, uid: 2, ...(id % 150 === 0 ? states(8) : {}) } });
       await open(id);
     }
     await recheck.checkNow(never);
-    expect(oned.calls.map(({ ids: group }) => group.length)).toEqual([200, 200, 50]);
+    expect(looks().map(({ ids: group }) => group.length)).toEqual([200, 200, 50]);
     expect(new Set(oned.calls.flatMap(({ ids: group }) => group))).toEqual(new Set(ids));
     expect(ended).toHaveLength(ids.filter((id) => id % 150 === 0).length);
   });
@@ -426,7 +865,7 @@ describe('a look at all VMs with live sessions', () => {
     for (let id = 1000; id < 1400; id++) await open(id);
     oned.answerMethod('one.vmpool.infoset', answer);
     await recheck.checkNow(never);
-    expect([ended, oned.calls.length]).toEqual([[], 1]);
+    expect([ended, looks().length]).toEqual([[], 1]);
     expect(lines).toMatchObject([{ level: 'warn', code }]);
   });
 
@@ -485,14 +924,14 @@ describe('from time to time', () => {
     clock.random = random;
     await open(1);
     recheck.start();
-    for (const looks of [1, 2]) {
+    for (const number of [1, 2]) {
       pass(clock, due - 1);
-      expect(oned.calls).toHaveLength(looks - 1);
+      expect(looks()).toHaveLength(number - 1);
       pass(clock, 1);
-      await waitFor(() => oned.calls.length === looks, { what: `look ${looks}` });
+      await waitFor(() => looks().length === number, { what: `look ${number}` });
       // One draw at the start, and one after each look: with a single VM there is nothing to shuffle.
-      await waitFor(() => clock.draws === looks + 1, { what: `the end of look ${looks}` });
-      expect(oned.calls).toHaveLength(looks);
+      await waitFor(() => clock.draws === number + 1, { what: `the end of look ${number}` });
+      expect(looks()).toHaveLength(number);
     }
   });
 
@@ -514,7 +953,7 @@ describe('from time to time', () => {
     expect(oned.calls).toHaveLength(0);
     settings.intervalMs = 10_000;
     pass(clock, 0);
-    await waitFor(() => oned.calls.length === 1, { what: 'the look' });
+    await waitFor(() => looks().length === 1, { what: 'the look' });
   });
 
   it('there are no two looks at a time', async () => {
@@ -527,7 +966,7 @@ describe('from time to time', () => {
     pass(clock, 60_000);
     pass(clock, 60_000);
     expect(recheck.checkNow(never)).toBe(recheck.checkNow(never));
-    expect(oned.calls).toHaveLength(1);
+    expect(looks()).toHaveLength(1);
     await recheck.stop();
   });
 
@@ -541,6 +980,6 @@ describe('from time to time', () => {
     await recheck.stop();
     await waitFor(() => oned.active() === 0, { what: 'the end of the question' });
     pass(clock, 600_000);
-    expect([oned.calls.length, ended]).toEqual([1, []]);
+    expect([looks().length, ended]).toEqual([1, []]);
   });
 });
