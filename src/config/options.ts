@@ -118,12 +118,12 @@ export const options = {
   service_auth: {
     type: type.text(),
     default: undefined,
-    help: "file like one_auth with a session of the service's own, mode 0600: VMs are looked at again",
+    help: "file like one_auth with a session of the service's own, mode 0600: VMs and their users are looked at again",
   },
   recheck_interval: {
     type: type.seconds(1, DAY_SECONDS),
     default: '60',
-    help: 'seconds between looks at the VMs with live sessions; with service_auth',
+    help: 'seconds between looks at live sessions, their VMs and users; with service_auth',
   },
   targets: {
     type: type.targets(),
