@@ -54,6 +54,8 @@ async function run(commandLine: CommandLine): Promise<number> {
   if (commandLine.command === 'check-config') {
     for (const warning of loaded.warnings) process.stderr.write(`warning: ${warning}\n`);
     await checkStart(loaded);
+    const { hostWarnings } = await import('./check-host.js');
+    for (const warning of hostWarnings(loaded)) process.stderr.write(`warning: ${warning}\n`);
     print(`${effectiveText(loaded)}\n\nThe configuration is fine.`);
     for (const note of loaded.notes) print(`note: ${note}`);
     const { vm } = commandLine.selection;

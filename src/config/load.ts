@@ -30,6 +30,8 @@ export interface Loaded {
   readonly notes: readonly string[];
   /** Absolute path of the folder for state: `/var/lib/one`, or below `ONE_LOCATION`. */
   readonly stateFolder: string;
+  /** Absolute path of OpenNebula's configuration: `/etc/one`, or below `ONE_LOCATION`. */
+  readonly etcFolder: string;
   /** Absolute path of the Unix socket for commands: `control_socket`, or its default. */
   readonly controlSocket: string;
 }
@@ -71,6 +73,7 @@ export function loadSettings(sources: SettingSources): Loaded {
     warnings: [...unknownVariables(sources.env), ...checked.warnings],
     notes: checked.settings.service_auth === undefined ? [WITHOUT_SERVICE_AUTH] : [],
     stateFolder: oneLocation === '' ? '/var/lib/one' : join(oneLocation, 'var'),
+    etcFolder: etcFolderOf(oneLocation),
     controlSocket: controlSocketPath(checked.settings.control_socket, oneLocation),
   };
 }
@@ -92,7 +95,7 @@ export function findControlSocket(sources: SettingSources): string {
 /** The text of every setting that is made somewhere; the last source counts. */
 function gather({ configFiles, flags, env }: SettingSources) {
   const oneLocation = oneLocationOf(env);
-  const etc = oneLocation === '' ? '/etc/one' : join(oneLocation, 'etc');
+  const etc = etcFolderOf(oneLocation);
   const files =
     configFiles.length > 0
       ? configFiles
@@ -115,6 +118,10 @@ function gather({ configFiles, flags, env }: SettingSources) {
 
 function oneLocationOf(env: SettingSources['env']): string {
   return env['ONE_LOCATION'] ?? '';
+}
+
+function etcFolderOf(oneLocation: string): string {
+  return oneLocation === '' ? '/etc/one' : join(oneLocation, 'etc');
 }
 
 /** A folder of its own, for nothing else is to be in there. */

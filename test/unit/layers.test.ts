@@ -42,7 +42,17 @@ const rules: [part: string, mayImport: string[]][] = [
   ['main', ['allocator', 'command', 'inspector']],
   [
     'command',
-    ['check-vm', 'config', 'control/client', 'errors', 'inspector', 'serve', 'demo', 'cluster/worker'],
+    [
+      'check-host',
+      'check-vm',
+      'config',
+      'control/client',
+      'errors',
+      'inspector',
+      'serve',
+      'demo',
+      'cluster/worker',
+    ],
   ],
   [
     'serve',
@@ -65,6 +75,7 @@ const rules: [part: string, mayImport: string[]][] = [
     'control-plane',
     [...leaves, ...http, 'audit', 'config', 'console', 'control', 'oned', 'rpc', 'stores', 'tokens'],
   ],
+  ['check-host', ['config', 'errors', 'listening-ports', 'oned/vnc-ports', 'transport/parse-rules']],
   [
     'check-vm',
     [
