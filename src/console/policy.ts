@@ -46,9 +46,10 @@ const OVER_LCM_STATES: ReadonlySet<number> = new Set([
   ...[70, 71],
 ]);
 
-const RUNNING = 3;
 /** HOSTNAME is the host that the VM goes to, while QEMU still runs where it came from. */
 const MIGRATE = 4;
+/** RUNNING, MIGRATE and SAVE_MIGRATE, in which QEMU has not left its host yet, and its port there is still its own. */
+const BEFORE_THE_MOVE: ReadonlySet<number> = new Set([3, MIGRATE, 7]);
 
 /** What the ports of consoles are. */
 export interface ConsolePorts {
@@ -108,13 +109,13 @@ export function placeOf(vm: VmFacts, ports: ConsolePorts): { host: string; port:
 }
 
 /**
- * The same, where QEMU runs now: in a migration that is not over the place that the VM comes from. Later on a cold
- * one's place there may be somebody else's, and a live one's is never lost before QEMU has left it.
+ * The same, where QEMU runs now: in a migration that is not over the place that the VM comes from. When the disks of a
+ * cold one have begun to move, the port there may be somebody else's.
  * @throws GatewayError `no-console`
  */
 export function presentPlaceOf(vm: VmFacts, ports: ConsolePorts): { host: string; port: number } {
   const { state, lcmState, leaving, graphics } = vm;
-  const runsThere = state === ACTIVE && (lcmState === RUNNING || lcmState === MIGRATE);
+  const runsThere = state === ACTIVE && BEFORE_THE_MOVE.has(lcmState);
   if (!runsThere || leaving === undefined) return placeOf(vm, ports);
   return placeOf({ ...vm, host: leaving.host, graphics: { ...graphics, port: leaving.port } }, ports);
 }

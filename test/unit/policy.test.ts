@@ -308,7 +308,7 @@ describe('a console that was granted', () => {
   it.each<[string, Partial<VmFacts>, string, number]>([
     ['live', { lcmState: 4 }, 'node0', 5950],
     ['cold or live, in its first moment', { lcmState: 3 }, 'node0', 5950],
-    ['cold, while it is saved', { lcmState: 7 }, 'node1', 5907],
+    ['cold, while it is saved or shuts down', { lcmState: 7 }, 'node0', 5950],
     ['cold, while its disks move, when its old port may be somebody else’s', { lcmState: 8 }, 'node1', 5907],
     ['cold, while it boots', { lcmState: 35 }, 'node1', 5907],
     ['powered off', { state: 8, lcmState: 0 }, 'node1', 5907],

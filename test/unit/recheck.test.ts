@@ -183,7 +183,8 @@ describe('at connect', () => {
       'node1',
       5950,
     ],
-    ['is being saved', { lcmState: 7, hosts: [from, { ...to, rstime: 0 }] }, 'node2', 5901],
+    ['is being saved', { lcmState: 7, hosts: [from, { ...to, rstime: 0 }] }, 'node1', 5901],
+    ['is being copied', { lcmState: 8, hosts: [from, { ...to, rstime: 0 }] }, 'node2', 5901],
     ['is there', { lcmState: 3, hosts: [from, to] }, 'node2', 5901],
     [
       'is there, after a move that failed',
