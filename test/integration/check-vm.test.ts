@@ -50,6 +50,29 @@ describe('check-config --vm', () => {
       expect(stdout + stderr).not.toContain('her-own-secret');
   });
 
+  it('takes a VM without a port for one without a console, unless there is a default', async () => {
+    const target = await startVncTarget(greet);
+    oned.runVm(4, target, { PORT: '' });
+    const without = await check('4');
+    expect([without.code, without.stderr]).toEqual([1, expect.stringContaining('has no GRAPHICS/PORT')]);
+    const port = String(target.port);
+    expect((await check('4', { ONE_AUTH: auth }, '--default_console_port', port)).stdout).toContain(
+      `:${port}, by`,
+    );
+    const outside = await check(
+      '4',
+      { ONE_AUTH: auth },
+      '--default_console_port',
+      '5900',
+      '--console_ports',
+      '1-9',
+    );
+    expect([outside.code, outside.stderr]).toEqual([
+      2,
+      expect.stringContaining('default_console_port: 5900 is not in console_ports'),
+    ]);
+  });
+
   it.each(['x', '-1', '99999999999'])('takes no %s for a VM', async (vm) => {
     expect((await check(vm)).code).toBe(2);
   });

@@ -44,6 +44,25 @@ async function looks(vmId: number): Promise<void> {
 }
 
 describe('a console', () => {
+  it('goes to where QEMU runs while its VM migrates, and stays there when it is seen again', async () => {
+    const { target, vmId, token } = await aliceConsole();
+    const next = await startVncTarget(greet);
+    const from = { host: target.host, cid: 0, rstime: 1_795_295_589 };
+    const to = { host: next.host, cid: 1, rstime: 0 };
+    const graphics = { PORT: next.port, PREVIOUS_PORT: target.port };
+    consoles.oned.changeVm(vmId, { lcmState: 4, hosts: [from, to], graphics });
+    const during = await consoles.open(token);
+    await target.connection();
+    expect(next.connections).toHaveLength(0);
+    await looks(vmId);
+    expect(during.frames.some(({ opcode }) => opcode === 8)).toBe(false);
+    during.socket.destroy();
+    consoles.oned.changeVm(vmId, { lcmState: 3, hosts: [from, { ...to, rstime: 1_795_295_600 }] });
+    await consoles.open(token);
+    await next.connection();
+    expect(target.connections).toHaveLength(1);
+  });
+
   it('survives a migration: the next connect goes where the VM is now', async () => {
     const { target, vmId, token } = await aliceConsole();
     const before = await consoles.open(token);
