@@ -30,7 +30,8 @@ export interface UserFacts {
 }
 
 /**
- * `<USER>…</USER>`, as `one.user.info` returns it. Users write into its TEMPLATE.
+ * `<USER>…</USER>`, as `one.user.info` returns it. Users write into its TEMPLATE, which comes after all that is read, so that
+ * nothing in it can hide that or make it unreadable.
  * @param secret what he logged in with: if it is one of his login tokens, its group is told
  */
 export function userDocument(secret?: string): OnedDocument<UserFacts> {
@@ -44,7 +45,6 @@ const document = {
       ...textsOf('ID', 'GID', 'NAME', 'ENABLED'),
       GROUPS: { children: { ID: { most: Number.POSITIVE_INFINITY } } },
       LOGIN_TOKEN: { most: MAX_LOGIN_TOKENS, children: textsOf('TOKEN', 'EGID') },
-      TEMPLATE: { skipped: true, guarded: true },
     },
   },
 };

@@ -82,6 +82,18 @@ test.each(clients)('%s gets every value and every error as it was meant', async 
   expect(texts(nothing)).toEqual(texts([true, 0, 0]));
 });
 
+test("Go's goca, which takes a string or an int for the value, can have all but the struct", async () => {
+  const asked = [...calls.slice(0, 4), ...calls.slice(5, 8)];
+  const program = await buildGoClient();
+  const { code, stdout, stderr } = await run(program, [service.rpcUrl, JSON.stringify(asked), 'types']);
+  expect(`${code} ${stderr}`).toBe('0 ');
+  const [struct, ...others] = JSON.parse(stdout) as string[][];
+  expect(struct).toEqual(['bool', 'map[string]interface {}', 'int64']);
+  expect(new Set(others.map((types) => types.join(' ')))).toEqual(
+    new Set(['bool string int64', 'bool int64 int64']),
+  );
+});
+
 const asWritten = { parseTagValue: false, trimValues: false };
 
 const expectedElements = {

@@ -155,6 +155,30 @@ describe('an answer that is none', () => {
     expect(await ask(3)).toEqual(issued);
   });
 
+  it.each([
+    ['a character that XML forbids', '\x1b[31mError\x1b[0m \x0c \ufffe'],
+    ['an entity of HTML', '&nbsp;&#27; R&D'],
+    ['a name that begins with a digit', '</A><1A>x</1A><A>'],
+    ['an element of its own', '</A><B><ID>2</ID><STATE>1</STATE></B><A>'],
+  ])('is not what a VM is that has %s where nobody reads it', async (_what, junk) => {
+    const xml = vmXml({ id: 4 }).replace('<USER_TEMPLATE>', () => `<USER_TEMPLATE><A>${junk}</A>`);
+    oned.answer(4, { value: xml.replace('<DEPLOY_ID>', () => `<DEPLOY_ID><A>${junk}</A>`) });
+    expect(await ask(4)).toEqual(issued);
+  });
+
+  it.each([
+    [
+      'a second section of graphics',
+      '<GRAPHICS>',
+      '<GRAPHICS><TYPE>VNC</TYPE><PORT>5911</PORT></GRAPHICS><GRAPHICS>',
+    ],
+    ['a second template', '<USER_TEMPLATE>', '<TEMPLATE></TEMPLATE><USER_TEMPLATE>'],
+    ['a second history', '<HISTORY_RECORDS>', '<HISTORY_RECORDS></HISTORY_RECORDS><HISTORY_RECORDS>'],
+  ])('is what a VM is that has %s', async (_what, place, written) => {
+    oned.answer(5, { value: vmXml({ id: 5 }).replace(place, written) });
+    expect(await ask(5)).toEqual(nonsense);
+  });
+
   it('may be that nothing listens there', async () => {
     const alone = await startService({ flags: { debug_level: 1 } });
     const [ok, message, code] = await ask(good, alone);

@@ -128,6 +128,27 @@ describe('the user', () => {
     expect(parseUser(user(alice + element)).enabled).toBe(enabled);
   });
 
+  it.each([
+    '<TEMPLATE><TEMPLATE><A>x</A></TEMPLATE></TEMPLATE>',
+    '<TEMPLATE><A>\x1b &nbsp; ]]></A><1B/><GROUPS><ID>0</ID></GROUPS><ENABLED>1</ENABLED></TEMPLATE>',
+    '<TEMPLATE><A></A></TEMPLATE><TEMPLATE><A></A></TEMPLATE>',
+    `<TEMPLATE>${'<A>x</A>'.repeat(50_000)}</TEMPLATE>`,
+  ])('is not made unreadable by what he writes into his template (%#)', (template) => {
+    const plain = user(`${alice}<ENABLED>0</ENABLED>`);
+    expect(parseUser(user(`${alice}<ENABLED>0</ENABLED>${template}`))).toEqual(parseUser(plain));
+  });
+
+  it.each([
+    '<GROUPS><ID>0</ID></GROUPS>',
+    '<ENABLED>1</ENABLED>',
+    '<ID>0</ID>',
+    '<GID>0</GID>',
+    '<NAME>root</NAME>',
+  ])('is nonsense where a second %s comes from there', (more) => {
+    const xml = user(`${alice}<ENABLED>0</ENABLED><TEMPLATE><A></A></TEMPLATE>${more}<TEMPLATE></TEMPLATE>`);
+    expect(() => parseUser(xml)).toThrow(expect.objectContaining({ code: 'oned-nonsense' }));
+  });
+
   it('of thousands of groups has a thousand', () => {
     const groups = Array.from({ length: 5000 }, (_none, gid) => `<ID>${gid + 1}</ID>`).join('');
     const xml = user(`<ID>2</ID><GID>1</GID><GROUPS>${groups}</GROUPS><NAME>alice</NAME>`);

@@ -1,5 +1,5 @@
 // kolo/xmlrpc, which goca, OpenNebula's Go bindings, uses. Arguments: the URL, and the calls as JSON;
-// prints the replies as JSON.
+// prints the replies as JSON. With a third argument: the Go types of their elements, which are what goca looks at.
 package main
 
 import (
@@ -23,6 +23,13 @@ func main() {
 			}
 		}
 		check(client.Call(call[0].(string), call[1:], &replies[i]))
+	}
+	if len(os.Args) > 3 {
+		for _, reply := range replies {
+			for i, element := range reply {
+				reply[i] = fmt.Sprintf("%T", element)
+			}
+		}
 	}
 	check(json.NewEncoder(os.Stdout).Encode(replies))
 }
