@@ -1,6 +1,7 @@
 // The option table is the only source of what is written about options: --help, README and the shipped
-// configuration say what it says, or this fails. `UPDATE_DOCS=1` writes the README's table anew.
-import { readFileSync, writeFileSync } from 'node:fs';
+// configuration say what it says, or this fails. `UPDATE_DOCS=1` writes the README's table anew. And what the documents
+// promise is held by tests that are there.
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { helpText, optionTable } from '../../src/config/help.ts';
@@ -45,4 +46,13 @@ describe('the option table', () => {
       vnc_auth: 'proxy',
     });
   });
+});
+
+it('the promises of docs/security.md name tests that there are, each at least one', () => {
+  const text = readFileSync(join(root, 'docs/security.md'), 'utf8');
+  const named = [...text.matchAll(/`(test\/[^`]+)`/g)].map(([, path = '']) => path);
+  expect(named.filter((path) => !existsSync(join(root, path)))).toEqual([]);
+  const promises = text.split(/\n(?=- )/).slice(1);
+  expect(promises.length).toBeGreaterThan(0);
+  expect(promises.filter((promise) => !promise.includes('`test/'))).toEqual([]);
 });
