@@ -7,7 +7,7 @@ let show = (next: Address): void => {
   address = next;
 };
 
-// A portal may point an open page to another console by changing the fragment alone.
+// A portal may point a page to another console by changing the fragment alone; so may others who have its window.
 window.addEventListener('hashchange', () => {
   const next = takeAddress(window);
   if (next.kind !== 'empty') show(next);
@@ -24,7 +24,7 @@ try {
   const screen = document.getElementById('screen');
   if (!screen) throw new Error('index.html has no #screen');
   const viewer = new Viewer(screen);
-  show = (next) => viewer.open(next);
+  show = (next) => viewer.offer(next);
   viewer.open(address);
 } catch {
   // Without the viewer there is no card either, so this says it by the plainest means.

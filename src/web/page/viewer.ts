@@ -7,6 +7,7 @@ import { type Ending, explain, printable } from './endings.js';
 import { InputControls } from './input-controls.js';
 import { type Retry, RetryPlan } from './retry.js';
 import { type CredentialName, Session } from './session.js';
+import { SwitchDialog } from './switch-dialog.js';
 import { type ConsoleState, Toolbar } from './toolbar.js';
 
 type Values = Partial<Record<CredentialName, string>>;
@@ -17,6 +18,7 @@ export class Viewer {
   readonly #retry = new RetryPlan();
   readonly #input: InputControls;
   readonly #toolbar: Toolbar;
+  readonly #switch = new SwitchDialog(() => this.#session?.focus());
   #session: Session | undefined;
   #link: Link | undefined;
   // What the person typed; it goes with the link.
@@ -35,6 +37,16 @@ export class Viewer {
       leave: () => this.#session?.focus(),
     });
     this.#input.listen(this.#toolbar);
+  }
+
+  /**
+   * Another address came to the page, perhaps from somebody who has no business here: in place of a console that is
+   * open, or on its way, it is shown only if the person says so.
+   */
+  offer(address: Address): void {
+    const isBusy = this.#session !== undefined || this.#countdown !== undefined;
+    if (!isBusy) this.open(address);
+    else if (address.kind === 'link') this.#switch.ask(() => this.open(address));
   }
 
   /** Shows what an address asks for, in place of what was there. */
@@ -169,6 +181,7 @@ export class Viewer {
 
   #drop(): void {
     window.clearInterval(this.#countdown);
+    this.#countdown = undefined;
     this.#input.disconnected();
     this.#session?.abandon();
     this.#session = undefined;
