@@ -119,6 +119,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
     {
       env: { ONE_LOCATION: oneLocation, ...options.env },
       stopWithinMs: 15_000,
+      readyWithinMs: 45_000,
       ready: async (starting) => {
         if (parseLog(logText(starting)).some(({ msg }) => msg === 'ready')) return true;
         // At debug_level 0 and 1 that line is not logged.
