@@ -49,6 +49,11 @@ const written = (parameters: string, prolog = '') =>
 const withSession = (value: string, prolog = '') =>
   written(`<param>${value}</param><param><value><int>${vmId}</int></value></param>`, prolog);
 
+const withThird = (value: string) =>
+  `<methodCall><methodName>one.vm.vnctoken</methodName><params><param><value>${session}</value></param>` +
+  `<param><value>${vmId}</value></param><param><value>${value}</value></param></params></methodCall>`;
+const optionXml = (name: string, value: string) =>
+  `<struct><member><name>${name}</name><value>${value}</value></member></struct>`;
 const withVmId = (value: string) =>
   written(`<param><value><string>${session}</string></value></param><param>${value}</param>`);
 
@@ -159,6 +164,11 @@ describe('the VM id', () => {
     '<string>+7</string>',
     '7',
     '<i4> 007 </i4>',
+    '<i2>7</i2>',
+    '<ex:i2>7</ex:i2>',
+    '<ex:i8>7</ex:i8>',
+    '<double>7</double>',
+    '<double>7.0</double>',
   ])('may be %s', async (typed) => {
     await expectToken(service.rawCall(withVmId(`<value>${typed}</value>`)));
     expect(vmCalls(oned).at(-1)?.vmId).toBe(vmId);
@@ -205,6 +215,36 @@ describe('parameters', () => {
     const [ok] = await service.call('one.vm.vnctokenonly', [session, vmId, third]);
     expect(ok).toBe(true);
     expect(vmCalls(oned).at(-1)?.rest).toBe('');
+  });
+
+  it.each([
+    [
+      'a struct',
+      '<struct><member><name>view_only</name><value><boolean>1</boolean></value></member></struct>',
+    ],
+    ['what pyone makes of a dict', '<string>view_only="True"\n</string>'],
+    ['a text', 'clipboard=off'],
+  ])('may restrict with %s, which takes vnc_auth: proxy', async (_what, third) => {
+    const reply = oneReply(await service.rawCall(withThird(third)));
+    expect(reply).toEqual([
+      false,
+      expect.stringMatching(/^(view_only|clipboard) takes vnc_auth: proxy$/),
+      0x1000,
+    ]);
+  });
+
+  it.each([
+    ['a boolean that is none', optionXml('view_only', '<boolean>true</boolean>')],
+    ['another spelling', optionXml('viewOnly', '<boolean>1</boolean>')],
+    ['a blank before', optionXml(' view_only', '<boolean>1</boolean>')],
+    ['a struct in an array', `<array><data><value>${optionXml('view_only', '1')}</value></data></array>`],
+    ['JSON', '<string>{"view_only": true}</string>'],
+    ['another spelling in a text', 'VIEW_ONLY="YES"'],
+  ])('may not restrict with %s: nobody is asked', async (_what, third) => {
+    const before = oned.calls.length;
+    const reply = oneReply(await service.rawCall(withThird(third)));
+    expect(reply).toEqual([false, expect.stringMatching(/^view_only /), 0x1000]);
+    expect(oned.calls).toHaveLength(before);
   });
 
   it.each([
