@@ -80,7 +80,11 @@ export class ControlPlane {
     const pace = new Pace();
     const sessions = new SessionRegistry({ limits: () => sessionLimits(this.present.settings), isExempt });
     const endings = new SessionEndings(sessions, store.bus);
-    const oned = new OnedClient(() => onedSettings(this.present.settings), new ThreadedReader());
+    const oned = new OnedClient(
+      () => onedSettings(this.present.settings),
+      new ThreadedReader(),
+      (by, bytes) => pace.charge(by, bytes),
+    );
     const identities = new Identities({ oned, serverUsers: () => this.present.serverUsers });
     const serviceSession = () => this.present.serviceSession;
     const facts = new OnedFacts({ oned, serviceSession, url: () => this.present.settings.one_xmlrpc });

@@ -22,13 +22,13 @@ export class SlidingCounter {
     this.maxKeys = maxKeys;
   }
 
-  /** @returns how many there were within the window, this one included */
-  add(key: string, nowMs: number): number {
+  /** @returns how many there were within the window, this one, or so many, included */
+  add(key: string, nowMs: number, amount = 1): number {
     const entry = this.present(key, nowMs) ?? {
       slot: this.slotOf(nowMs),
       counts: Array<number>(SLOTS).fill(0),
     };
-    entry.counts[entry.slot % SLOTS] = (entry.counts[entry.slot % SLOTS] ?? 0) + 1;
+    entry.counts[entry.slot % SLOTS] = (entry.counts[entry.slot % SLOTS] ?? 0) + amount;
     this.entries.delete(key);
     if (this.entries.size >= this.maxKeys) this.entries.delete(this.entries.keys().next().value ?? '');
     this.entries.set(key, entry);

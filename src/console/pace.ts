@@ -8,8 +8,9 @@ import { SlidingCounter } from './counters.js';
 
 /** Of all together. */
 const ALL = '';
-/** Calls in a second that are never too many. */
+/** Calls in a second that are never too many, and that while the loop is busy. */
 const LIGHT = 50;
+const LIGHT_WHILE_BUSY = 10;
 const SECOND_MS = 1000;
 /** Somebody who asked within that time may ask again, and should find the loop idle. */
 const LATELY_MS = 60_000;
@@ -19,10 +20,14 @@ const MAX_WAITING = 1000;
 const TICK_MS = 2;
 /** Of the thread's time: beyond that, those who wait go on waiting. */
 const BUSY = 0.5;
-/** What a new look at the loop counts for, against those before: some 20 ms are remembered. */
-const NEW_SHARE = 0.15;
+/** How long a look at the loop counts beside newer ones. */
+const REMEMBERED_MS = 20;
 /** One of those who wait goes after that, however busy the loop is. */
-const LONGEST_MS = 100;
+const LONGEST_MS = 250;
+/** Of oned's replies that were taken for somebody so many are never too many: hundreds of VMs, or three of the largest. */
+const LIGHT_BYTES = 12 * 1024 * 1024;
+/** Known only when they have come, so they count for longer. */
+const BYTES_MS = 10_000;
 
 export interface PaceParts {
   /** Milliseconds of a clock that is never set. */
@@ -43,6 +48,7 @@ export class Pace {
   /** Those of them who begin with the same key. */
   private readonly waiting = new Map<string, number>();
   private readonly calls = new SlidingCounter(SECOND_MS);
+  private readonly bytes = new SlidingCounter(BYTES_MS);
   /** Who has asked within a minute, and when last; the one who did longest ago is first. */
   private readonly lately = new Map<string, number>();
   private busy = 0;
@@ -67,8 +73,14 @@ export class Pace {
   async pass(turn: Turn, signal?: AbortSignal): Promise<void> {
     if (signal?.aborted) throw new GatewayError('caller-gone');
     const [key] = turn;
+    this.look();
     if (this.waiting.has(key) || this.isTooMuch(key)) await this.wait(turn, signal);
     this.count(key);
+  }
+
+  /** What somebody's calls have cost, beyond being calls: bytes that were taken for them. */
+  charge([key]: Turn, bytes: number): void {
+    addTo(this.bytes, key, this.parts.now(), bytes);
   }
 
   private wait(turn: Turn, signal: AbortSignal | undefined): Promise<void> {
@@ -112,7 +124,6 @@ export class Pace {
   private begin(): void {
     if (this.ticking) return;
     this.ticking = true;
-    this.seen = this.parts.utilization();
     this.parts.later(TICK_MS, () => this.tick());
   }
 
@@ -132,21 +143,29 @@ export class Pace {
     const present = this.parts.utilization();
     const active = present.active - this.seen.active;
     const total = active + present.idle - this.seen.idle;
-    if (total <= 0) return;
+    if (total < TICK_MS) return;
     this.seen = present;
-    this.busy += (active / total - this.busy) * NEW_SHARE;
+    this.busy += (active / total - this.busy) * (1 - Math.exp(-total / REMEMBERED_MS));
   }
 
-  /** More than the others have on average, of all who have asked in a minute. */
+  /** More than the others on average, of all who have asked in a minute: calls that were let in or wait, or bytes. */
   private isTooMuch(key: string): boolean {
-    const count = this.calls.count(key, this.parts.now());
-    return count > LIGHT && count > this.calls.count(ALL, this.parts.now()) / Math.max(1, this.lately.size);
+    const light = this.busy < BUSY ? LIGHT : LIGHT_WHILE_BUSY;
+    return (
+      this.isMost(this.calls, key, light, this.waiting.get(key), this.queue.size) ||
+      this.isMost(this.bytes, key, LIGHT_BYTES)
+    );
+  }
+
+  private isMost(counter: SlidingCounter, key: string, light: number, own = 0, all = 0): boolean {
+    const now = this.parts.now();
+    const count = counter.count(key, now) + own;
+    return count > light && count > (counter.count(ALL, now) + all) / Math.max(1, this.lately.size);
   }
 
   private count(key: string): void {
     const now = this.parts.now();
-    this.calls.add(key, now);
-    this.calls.add(ALL, now);
+    addTo(this.calls, key, now);
     this.lately.delete(key);
     this.lately.set(key, now);
     for (const [oldest, at] of this.lately) {
@@ -158,4 +177,9 @@ export class Pace {
 
 function laterByClock(ms: number, run: () => void): void {
   setTimeout(run, ms);
+}
+
+function addTo(counter: SlidingCounter, key: string, now: number, amount = 1): void {
+  counter.add(key, now, amount);
+  counter.add(ALL, now, amount);
 }

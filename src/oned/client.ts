@@ -4,6 +4,7 @@ import { causeOf, GatewayError } from '../errors.js';
 import type { XmlElement } from '../xml.js';
 import { type AclRule, aclDocument } from './acl.js';
 import { nonsense, type OnedDocument } from './document.js';
+import type { Turn } from './fair-queue.js';
 import type { Selected } from './reply.js';
 import { type ReplyReader, readInPlace } from './reply-reader.js';
 import { type SessionString, secretOf } from './session-string.js';
@@ -31,14 +32,21 @@ export class OnedClient {
   private readonly settings: () => OnedSettings;
   private readonly reader: ReplyReader;
   private readonly turnstile: Turnstile;
+  private readonly charge: (by: Turn, bytes: number) => void;
 
   /**
    * @param settings asked at every call, so that they may change while running
    * @param reader of replies; a service gives one that leaves big ones to a thread
+   * @param charge is told whose replies have how many bytes, as they come
    */
-  constructor(settings: () => OnedSettings, reader: ReplyReader = readInPlace) {
+  constructor(
+    settings: () => OnedSettings,
+    reader: ReplyReader = readInPlace,
+    charge: (by: Turn, bytes: number) => void = () => {},
+  ) {
     this.settings = settings;
     this.reader = reader;
+    this.charge = charge;
     this.turnstile = new Turnstile(() => settings().connections);
   }
 
@@ -150,7 +158,8 @@ export class OnedClient {
     const gone = () => end.abort(new GatewayError('caller-gone'));
     if (signal.aborted) gone();
     signal.addEventListener('abort', gone);
-    const work = () => callOnce(url, document.method, [session, ...parameters], end.signal);
+    const onBytes = (count: number) => priority.by !== undefined && this.charge(priority.by, count);
+    const work = () => callOnce(url, document.method, [session, ...parameters], end.signal, onBytes);
     try {
       const reply = await this.turnstile.pass(end.signal, work, priority);
       const selected = await this.reader.read(reply, document, end.signal, priority);

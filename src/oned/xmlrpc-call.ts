@@ -14,6 +14,7 @@ export type RpcParameter = string | number | boolean;
 /**
  * One call on a connection of its own, as oned closes it anyway.
  * @param parameters numbers are ints
+ * @param onBytes is told how many have come, be the reply whole or not
  * @returns the reply's bytes
  * @throws OversizeError, StatusError, the signal's reason, or a system error
  */
@@ -22,6 +23,7 @@ export function callOnce(
   method: string,
   parameters: readonly RpcParameter[],
   signal: AbortSignal,
+  onBytes: (count: number) => void = () => {},
 ): Promise<Buffer> {
   const { protocol, hostname, port, pathname } = new URL(url);
   const secure = protocol === 'https:';
@@ -42,7 +44,7 @@ export function callOnce(
       createConnection: ({ host, port }) => {
         const to = { host: String(host), port: Number(port) };
         connection = secure ? connectTls({ ...to, ...serverName(to.host) }) : connectTcp(to);
-        bindReply(connection, () => reject(new OversizeError()));
+        bindReply(connection, () => reject(new OversizeError()), onBytes);
         return connection;
       },
     };
@@ -92,9 +94,10 @@ function serverName(host: string): { servername?: string } {
 }
 
 /** Headers and whatever else comes count as well, so the bound is where bytes arrive. */
-function bindReply(connection: Socket, onOversize: () => void): void {
+function bindReply(connection: Socket, onOversize: () => void, onBytes: (count: number) => void): void {
   let received = 0;
   connection.on('data', (chunk: Buffer) => {
+    onBytes(chunk.length);
     received += chunk.length;
     if (received > MAX_REPLY_BYTES) onOversize();
   });
