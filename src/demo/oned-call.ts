@@ -2,6 +2,7 @@
 // What always holds: order and wording of the refusals are oned's (login, then the VM, then the rights), and every
 // body gets a reply, since oned answers bad calls with HTTP 200 too.
 import { element, type XmlElement } from '../xml.js';
+import { writeConfiguration, writeZonePool } from './oned-settings.js';
 import { writeUser } from './oned-user.js';
 import { type DemoUser, type DemoVm, writeVm } from './oned-vm.js';
 import {
@@ -34,7 +35,7 @@ export function answerCall(body: string, cloud: DemoCloud): string {
     const answer = methods[method];
     if (answer === undefined) throw new CallFault(FAULT_NO_METHOD, `Method '${method}' not defined`);
     const session = readParameter(parameters, 0, 'string');
-    const id = Number(readParameter(parameters, 1, 'integer'));
+    const id = method in settings ? SELF : Number(readParameter(parameters, 1, 'integer'));
     const decrypt = parameters.length > 2 && readParameter(parameters, 2, 'boolean') === '1';
     const caller = callerOf(cloud, session);
     return writeReply(
@@ -50,7 +51,17 @@ export function answerCall(body: string, cloud: DemoCloud): string {
 
 type Answer = (cloud: DemoCloud, caller: DemoUser, id: number, decrypt: boolean) => XmlElement[];
 
-const methods: Readonly<Record<string, Answer>> = { 'one.vm.info': findVm, 'one.user.info': findUser };
+/** Methods that are about oned itself, and take nothing but a session. */
+const settings: Readonly<Record<string, Answer>> = {
+  'one.system.config': () => success(writeConfiguration()),
+  'one.zonepool.info': () => success(writeZonePool()),
+};
+
+const methods: Readonly<Record<string, Answer>> = {
+  'one.vm.info': findVm,
+  'one.user.info': findUser,
+  ...settings,
+};
 
 function callerOf({ users }: DemoCloud, session: string): DemoUser | undefined {
   const [name, password] = splitSession(session);

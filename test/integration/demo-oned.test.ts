@@ -5,7 +5,8 @@ import { connect } from 'node:net';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { type DemoOned, startDemoOned } from '../../src/demo/oned.ts';
 import type { DemoVm } from '../../src/demo/oned-vm.ts';
-import { child, parseXml, type XmlElement } from '../../src/xml.ts';
+import { parseSystemConfig } from '../../src/oned/system-config.ts';
+import { child, parseXml, serializeXml, type XmlElement } from '../../src/xml.ts';
 import { atEnd } from '../support/lifetime.ts';
 import { readGolden } from '../support/oned.ts';
 
@@ -105,6 +106,19 @@ describe("the demo's oned", () => {
   ])('refuses %s with the words of the real one', async (name) => {
     const [reply, golden] = await replay(name);
     expect(compact(reply)).toEqual(compact(golden));
+  });
+
+  test('shows its zones as the real one did', async () => {
+    const [reply, golden] = await replay('one.zonepool.info');
+    expect(vmOf(reply)).toEqual(vmOf(golden));
+  });
+
+  test('tells its settings, in which nothing of a console is encrypted', async () => {
+    const request = readGolden('oned/one.zonepool.info.request')
+      .toString('utf8')
+      .replace('one.zonepool.info', 'one.system.config');
+    const config = serializeXml(vmOf((await exchange(Buffer.from(request))).body));
+    expect(parseSystemConfig(config)).toEqual({ encryptsVncPassword: false, zoneId: 0 });
   });
 
   test('has the HTTP headers of the real one', async () => {
