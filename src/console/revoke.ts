@@ -86,17 +86,17 @@ export class Revocation {
   /** Live tokens. @throws GatewayError `store-unavailable` */
   async tokens(limit: number): Promise<TokenView[]> {
     const now = this.parts.store.now();
-    const { store, zone } = this.parts;
-    const own = (await store.list(limit)).filter(({ record }) => isOfZone(record.grant.zone, zone.own));
-    return this.alive(own).map(({ hash, record: { grant, use } }) => ({
-      fingerprint: fingerprint(hash),
-      vmId: grant.vmId,
-      user: grant.user,
-      issuedAt: grant.issuedAt,
-      expiresAt: grant.expiresAt,
-      firstUsedAt: use?.firstAt,
-      sessions: presentLeases(use, now).length,
-    }));
+    return this.alive(this.own(await this.parts.store.list(limit))).map(
+      ({ hash, record: { grant, use } }) => ({
+        fingerprint: fingerprint(hash),
+        vmId: grant.vmId,
+        user: grant.user,
+        issuedAt: grant.issuedAt,
+        expiresAt: grant.expiresAt,
+        firstUsedAt: use?.firstAt,
+        sessions: presentLeases(use, now).length,
+      }),
+    );
   }
 
   /** @throws GatewayError `store-unavailable` */
@@ -113,11 +113,11 @@ export class Revocation {
 
   /** Those that the store knows of, and those of this host that it does not. */
   private async view(stored: readonly StoredToken[], selection: Selection): Promise<SessionView[]> {
-    const matches = (one: Choosable) => isSelected({ zone: this.parts.zone.own, ...selection }, one);
+    const matches = (one: Choosable) => isSelected(selection, one);
     const now = this.parts.store.now();
     const traffic = await trafficOf(this.parts.sessions.all());
     const known = this.alive(
-      stored.filter(({ hash, record: { grant } }) => matches({ hash, grant })),
+      this.own(stored).filter(({ hash, record: { grant } }) => matches({ hash, grant })),
     ).flatMap(({ hash, record: { grant, use } }) =>
       presentLeases(use, now).map(({ session, client, since, bytes }) => ({
         ...{ session, fingerprint: fingerprint(hash), vmId: grant.vmId, user: grant.user, client, since },
@@ -127,6 +127,12 @@ export class Revocation {
     const shown = new Set(known.map(({ session }) => session));
     const others = this.parts.sessions.all().filter((one) => matches(one) && !shown.has(one.id));
     return [...known, ...others.map((one) => viewOf(one, traffic.get(one.id) ?? 0))];
+  }
+
+  /** Sessions of this host are its own, whatever it has become since they began. */
+  private own(stored: readonly StoredToken[]): readonly StoredToken[] {
+    const { own } = this.parts.zone;
+    return stored.filter(({ record }) => isOfZone(record.grant.zone, own));
   }
 
   private alive(stored: readonly StoredToken[]): readonly StoredToken[] {
@@ -142,9 +148,9 @@ export class Revocation {
     by: string,
   ): Promise<number> {
     const { sessions, endings, store, zone } = this.parts;
-    const matches = (one: Choosable) => isSelected({ zone: zone.own, ...selection }, one);
+    const matches = (one: Choosable) => isSelected(selection, one);
     const until = store.now();
-    const ended = await this.endTokens(stored, matches, by);
+    const ended = await this.endTokens(this.own(stored), matches, by);
     endings.revokeElsewhere(selection, zone.stamp, until);
     // Those that have been told to end already are nobody's doing here.
     const orphans = sessions

@@ -79,6 +79,19 @@ describe('a token of another zone', () => {
     }
   });
 
+  it('that was its own when its session began is ended with it', async () => {
+    const { here } = cloud();
+    const place = here.place();
+    const token = await here.token({ zone: zones.master });
+    await here.open(token, '192.0.2.1', place);
+    // The operator has set another zone_id since.
+    const later = buildGate({ store: here.store, zone: { ...zones.slave, alone: false } });
+    for (const session of here.sessions.all()) later.sessions.add(session);
+    expect(await later.revocation.allSessions(100)).toHaveLength(1);
+    expect(await later.revocation.revokeVm(7, everybody, 'alice')).toBe(1);
+    expect(place.ended).toMatchObject([{ code: 4002 }]);
+  });
+
   it('does not count for the limit of a VM', async () => {
     const { store } = cloud();
     const create = (zone: Zone, maxOfVm: number) => {
