@@ -14,6 +14,7 @@ import { type ConsoleGate, Gate, type GateSettings } from './console/gate.js';
 import { Identities } from './console/identities.js';
 import { createIssue } from './console/issue.js';
 import { KnownVms } from './console/known-vms.js';
+import { type NarrowSettings, narrow } from './console/narrow.js';
 import { Pace } from './console/pace.js';
 import { consolePortsOf } from './console/policy.js';
 import { Recheck } from './console/recheck.js';
@@ -22,7 +23,7 @@ import { ServiceRules } from './console/service-rules.js';
 import { ServiceZone } from './console/service-zone.js';
 import { SessionRegistry } from './console/sessions.js';
 import { Upkeep } from './console/upkeep.js';
-import { vncAccessOf } from './console/vnc-access.js';
+import { type VncSettings, vncAccessOf } from './console/vnc-access.js';
 import { type ControlServer, createControlServer } from './control/server.js';
 import { causeOf, StartError } from './errors.js';
 import { listen } from './listen.js';
@@ -116,7 +117,8 @@ export class ControlPlane {
     this.gate = new Gate({
       ...{ store, sessions, endings, zone, audit, isExempt, pace, recheck: this.recheck },
       settings: rules,
-      vncAccess: (grant) => vncAccessOf(grant, this.passwordKey),
+      narrow: (grant) => narrow(grant, narrowSettings(this.present)),
+      vncAccess: (stored, { vnc }) => vncAccessOf(stored, this.passwordKey, vnc),
     });
     this.rpc = createEndpoint({
       issue: createIssue({
@@ -213,6 +215,7 @@ function presentOf(settings: Settings): Present {
     ownHosts: ownHostsOf(settings),
     serviceSession: settings.service_auth === undefined ? undefined : readServiceAuth(settings.service_auth),
     rules: {
+      ttlMs: settings.token_ttl * 1000,
       graceMs: settings.reconnect_grace * 1000,
       maxAgeMs: settings.token_max_age === 0 ? undefined : settings.token_max_age * 1000,
       sessions: settings.token_sessions,
@@ -258,14 +261,28 @@ function issueSettings({ settings, rules, serviceSession }: Present, passwordKey
     maxTokensPerVm: settings.max_tokens_per_vm,
     maxTokensPerUser: settings.max_tokens_per_user,
     serviceSession,
-    vnc: {
-      // Without a proxy of ours consoles go through OpenNebula 6's, which answers nothing.
-      auth: settings.vnc_proxy_port.kind === 'off' ? 'pass' : settings.vnc_auth,
-      clipboard: settings.clipboard,
-      viewOnlyWithoutManage: settings.view_only_without_manage,
-      passwordKey,
-    },
+    vnc: { ...vncSettings(settings), passwordKey },
     bindClient: rules.bindClient,
+  };
+}
+
+function vncSettings(settings: Settings): Omit<VncSettings, 'passwordKey'> {
+  return {
+    // Without a proxy of ours consoles go through OpenNebula 6's, which answers nothing.
+    auth: settings.vnc_proxy_port.kind === 'off' ? 'pass' : settings.vnc_auth,
+    clipboard: settings.clipboard,
+    viewOnlyWithoutManage: settings.view_only_without_manage,
+  };
+}
+
+function narrowSettings({ settings }: Present): NarrowSettings {
+  return {
+    consolePorts: settings.console_ports,
+    vnc: vncSettings(settings),
+    // As configured: what a rule means is the data plane's matter.
+    requiresSecurity: settings.targets.some(
+      (rule) => typeof rule === 'object' && rule !== null && 'require' in rule,
+    ),
   };
 }
 

@@ -84,8 +84,17 @@ export interface GateParts {
      */
     atConnect(grant: Grant, key: TokenKey, isFirstUse: boolean): Promise<Grant>;
   };
-  /** What the grant holds sealed. @throws GatewayError */
-  readonly vncAccess: (grant: Grant) => VncAccess | undefined;
+  /**
+   * What the present settings leave of the grant.
+   * @throws GatewayError `token-not-valid` where that is nothing, and then the token has not ended
+   */
+  readonly narrow: (grant: Grant) => Grant;
+  /**
+   * What the grant holds sealed, as it was stored: its VM may have moved since.
+   * @param present what is left of it
+   * @throws GatewayError
+   */
+  readonly vncAccess: (stored: Grant, present: Grant) => VncAccess | undefined;
 }
 
 type Granted = Extract<ClaimOutcome, { kind: 'granted' }>;
@@ -171,6 +180,7 @@ export class Gate implements ConsoleGate {
     // Before the claim, so that a token whose user cannot be looked at is as unused as it was, and nobody can come in
     // behind one who is still being looked at.
     const grant = await this.parts.recheck.atConnect(first.grant, arrival.key, true);
+    this.parts.narrow(grant);
     const claimed = await this.enter(arrival, true);
     return this.admitClaimed(arrival, claimed, ending, grant);
   }
@@ -225,15 +235,16 @@ export class Gate implements ConsoleGate {
     const { id, key, client, ref, place } = arrival;
     const { endsAt, replaced } = outcome;
     const look = () => this.parts.recheck.atConnect(outcome.grant, key, false);
-    const grant =
+    const now =
       checked ??
       (await look().catch((error: unknown) => {
         if (error instanceof GatewayError && error.code === 'token-not-valid')
           endings.end(replaced, 'vm-gone');
         throw error;
       }));
-    arrival.grant = grant;
-    const vnc = this.parts.vncAccess(grant);
+    arrival.grant = now;
+    const grant = this.parts.narrow(now);
+    const vnc = this.parts.vncAccess(outcome.grant, grant);
     // Since the claim there has been time for another one, or for a revocation.
     const { endedBecause } = ending;
     if (endedBecause === 'taken-over')
@@ -260,11 +271,14 @@ export class Gate implements ConsoleGate {
     const { id: session, key, client } = arrival;
     const zone = this.parts.zone.own;
     const rules = this.parts.settings();
-    const mustBeChecked = this.parts.recheck.isOn && !isChecked;
+    const { isOn } = this.parts.recheck;
+    const mustBeChecked = isOn && !isChecked;
     try {
       const { grant, ...claimed } = await this.parts.store.update(key, (record, now) => {
         const changed = claim(record, { session, client, silent, zone }, rules, now);
         const { record: after, result: outcome } = changed;
+        // What is refused here leaves the token as it was. With a look it is its result that counts.
+        if (outcome.kind === 'granted' && !isOn) this.parts.narrow(outcome.grant);
         const isUnclaimed = mustBeChecked && outcome.kind === 'granted' && record?.use === undefined;
         const result = { outcome, isUnclaimed, grant: record?.grant };
         return { record: isUnclaimed ? record : after, result };

@@ -11,7 +11,7 @@ import type { StoredToken, TokenStore } from '../tokens/store.js';
 import type { Token } from '../tokens/token.js';
 import type { Identities, Identity } from './identities.js';
 import { type ConsolePorts, targetOf } from './policy.js';
-import { mayUse } from './rights.js';
+import { mayManage, mayUse } from './rights.js';
 import type { ServiceRules } from './service-rules.js';
 import type { ServiceZone } from './service-zone.js';
 import { type IssueOptions, type VncSettings, vncGrantOf } from './vnc-access.js';
@@ -69,16 +69,20 @@ export function createIssue(parts: IssueParts): IssueConsole {
         : { text: vm.graphics.password };
     const asksForRights = serviceSession !== undefined || vnc.viewOnlyWithoutManage;
     const who = await identities[asksForRights ? 'present' : 'recent'](session, signal, by);
-    const viewOnly =
-      options.viewOnly || (vnc.viewOnlyWithoutManage && !(await rights.mayManage(vm, who, signal)));
-    const access = vncGrantOf(vmId, password, { ...options, viewOnly }, vnc);
+    // A yes of the VM's bits costs no question, and may count later.
+    const manages = vnc.viewOnlyWithoutManage ? await rights.mayManage(vm, who, signal) : mayManage(vm, who);
+    const viewOnly = options.viewOnly || (vnc.viewOnlyWithoutManage && !manages);
     const caller = serviceSession === undefined ? undefined : callerOf(who, vm);
     await zone.learn(session, signal);
     const issuedAt = store.now();
-    const grant: Grant = {
-      zone: zone.stamp,
-      ...{ vmId, target, uid: who.uid, user: who.user, caller },
+    const whose = {
+      ...{ zone: zone.stamp, vmId, target, uid: who.uid, user: who.user },
       ...(who.egid === undefined ? {} : { egid: who.egid }),
+    };
+    const access = vncGrantOf(whose, password, { ...options, viewOnly }, vnc);
+    const grant: Grant = {
+      ...{ ...whose, caller },
+      ...(manages ? { manages } : {}),
       ...(access === undefined ? {} : { vnc: access }),
       ...{ issuedAt, expiresAt: issuedAt + ttlMs },
     };

@@ -35,7 +35,7 @@ export interface VncSettings {
  * @throws GatewayError `no-console`, `bad-parameters` where it cannot be done
  */
 export function vncGrantOf(
-  vmId: number,
+  issued: Bound,
   vncPassword: VncPassword,
   { viewOnly, clipboard }: IssueOptions,
   settings: VncSettings,
@@ -47,19 +47,36 @@ export function vncGrantOf(
     throw new GatewayError('bad-parameters', { publicText: `${option} takes vnc_auth: proxy` });
   }
   const password = readable(vncPassword);
-  const sealedPassword = password === '' ? '' : sealPassword(passwordKey, password, boundTo(vmId));
+  const sealedPassword = password === '' ? '' : sealPassword(passwordKey, password, boundTo(issued));
   return { sealedPassword, viewOnly, clipboard: narrowClipboard(settings.clipboard, clipboard) };
 }
 
-/** @throws GatewayError `internal` where it was sealed with another key */
-export function vncAccessOf({ vnc, vmId }: Grant, key: PasswordKey | undefined): VncAccess | undefined {
+/**
+ * @param stored the grant as it was issued: what its password is bound to
+ * @param vnc what the browser may do now
+ * @throws GatewayError `internal` where the password was sealed with another key, or for another grant
+ */
+export function vncAccessOf(
+  stored: Grant,
+  key: PasswordKey | undefined,
+  vnc: VncGrant | undefined = stored.vnc,
+): VncAccess | undefined {
   if (vnc === undefined) return undefined;
-  const { sealedPassword, viewOnly, clipboard } = vnc;
+  const { viewOnly, clipboard } = vnc;
+  const sealedPassword = stored.vnc?.sealedPassword ?? '';
   if (sealedPassword === '') return { password: '', viewOnly, clipboard };
   if (key === undefined) throw new GatewayError('internal', { detail: 'no key for the VNC password' });
-  return { password: openPassword(key, sealedPassword, boundTo(vmId)), viewOnly, clipboard };
+  const password = openPassword(key, sealedPassword, boundTo(stored), `vm ${stored.vmId}`);
+  return { password, viewOnly, clipboard };
 }
 
-function boundTo(vmId: number): string {
-  return `vm ${vmId}`;
+/** What of a grant says whose console it is, and where: all that oned said as the token was issued. */
+type Bound = Pick<Grant, 'zone' | 'vmId' | 'target' | 'uid' | 'egid'>;
+
+/**
+ * To VM, target and user: a grant that was changed must not have the service answer somebody else's VNC server, whose
+ * challenge would tell the password to whoever made it.
+ */
+function boundTo({ zone, vmId, target: { host, port }, uid, egid }: Bound): string {
+  return JSON.stringify([zone?.id ?? null, zone?.endpoint ?? null, vmId, host, port, uid, egid ?? null]);
 }

@@ -24,6 +24,8 @@ export interface Grant {
   readonly egid?: number | undefined;
   /** What gave that user the VM, as far as it can be looked up again; only with `service_auth`. */
   readonly caller?: Caller | undefined;
+  /** The caller was seen to have MANAGE of the VM; undefined: not, as far as was looked. */
+  readonly manages?: boolean | undefined;
   /** The service shakes hands with the VNC server itself; undefined: the browser does. */
   readonly vnc?: VncGrant | undefined;
   /** Milliseconds since 1970. */

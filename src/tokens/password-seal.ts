@@ -16,12 +16,14 @@ const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 const ALGORITHM = 'aes-256-gcm';
 /** Of this form; another one some day has another prefix. */
-const PREFIX = 'v1.';
+const PREFIX = 'v2.';
+/** The same, bound to less. */
+const FORMER_PREFIX = 'v1.';
 const MAX_SEALED_BYTES = NONCE_BYTES + MAX_PASSWORD_BYTES + PADDING_BYTES + TAG_BYTES;
 
 /**
- * @param boundTo what the password belongs to, so that it opens nowhere else: the token's hash, or the VM's id. No secret.
- * @returns `v1.` and base64url
+ * @param boundTo what the password belongs to, so that it opens nowhere else. No secret.
+ * @returns `v2.` and base64url
  * @throws GatewayError `store-failed` where the password is too long
  */
 export function sealPassword(key: PasswordKey, password: string, boundTo: string): string {
@@ -36,12 +38,13 @@ export function sealPassword(key: PasswordKey, password: string, boundTo: string
 
 /**
  * @param boundTo as it was when sealed
+ * @param formerly what the version before bound it to
  * @throws GatewayError `internal`, always with the same words
  */
-export function openPassword(key: PasswordKey, sealed: string, boundTo: string): string {
+export function openPassword(key: PasswordKey, sealed: string, boundTo: string, formerly = boundTo): string {
   const bytes = decode(sealed);
   if (bytes === undefined) throw cannotOpen();
-  const plain = decrypt(key, bytes, boundTo);
+  const plain = decrypt(key, bytes, sealed.startsWith(FORMER_PREFIX) ? formerly : boundTo);
   const length = plain.readUInt16BE(0);
   const password = plain.toString('utf8', LENGTH_BYTES, LENGTH_BYTES + length);
   plain.fill(0);
@@ -65,7 +68,8 @@ function decrypt(key: PasswordKey, bytes: Buffer, boundTo: string): Buffer {
 
 /** @returns undefined where the text is not exactly what we could have written */
 function decode(sealed: string): Buffer | undefined {
-  if (!sealed.startsWith(PREFIX) || sealed.length > PREFIX.length + MAX_SEALED_BYTES * 2) return undefined;
+  const isOurs = sealed.startsWith(PREFIX) || sealed.startsWith(FORMER_PREFIX);
+  if (!isOurs || sealed.length > PREFIX.length + MAX_SEALED_BYTES * 2) return undefined;
   const text = sealed.slice(PREFIX.length);
   const bytes = Buffer.from(text, 'base64url');
   // Base64url has spare bits and is read leniently: a second spelling is not ours.

@@ -54,6 +54,7 @@ const useSchema = z.strictObject({
   network: z.string().max(64),
   leases: z.array(leaseSchema),
   openUntil: time,
+  leftAt: time.optional(),
   takenOverAt: time.optional(),
 });
 
@@ -64,6 +65,7 @@ const grantSchema = z
     egid: z.int().min(0).optional(),
     zone: zoneSchema.optional(),
     caller: callerSchema.optional(),
+    manages: z.boolean().optional(),
     vnc: vncSchema.optional(),
   })
   .transform((grant) => ({ ...grant, uid: grant.uid ?? grant.caller?.uid ?? UNKNOWN_UID }));

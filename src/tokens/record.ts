@@ -21,6 +21,8 @@ export interface Use {
   readonly leases: readonly Lease[];
   /** Until when the token opens its console with nobody on it, milliseconds since 1970. */
   readonly openUntil: number;
+  /** When a session left last, milliseconds since 1970: `openUntil` counts from then. */
+  readonly leftAt?: number | undefined;
   /** When somebody took the console over from somebody else, milliseconds since 1970. */
   readonly takenOverAt?: number | undefined;
 }

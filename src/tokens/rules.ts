@@ -22,6 +22,8 @@ const REMEMBER_LONE_END_MS = LEASE_MS;
 const MAX_LEASES = 256;
 
 export interface TokenRules {
+  /** Until the first use, where that is less than the grant says; undefined: as the grant says. */
+  readonly ttlMs?: number | undefined;
   /** After the last session, for a reload or a change of network. */
   readonly graceMs: number;
   /** Since the token was issued; undefined: none. */
@@ -99,6 +101,7 @@ export function claim(
     network: use?.network ?? network,
     leases: [...present.filter((one) => !replaced.includes(one)), lease],
     openUntil: use?.openUntil ?? 0,
+    ...(use?.leftAt === undefined ? {} : { leftAt: use.leftAt }),
     takenOverAt: replaced.length > 0 ? now : use?.takenOverAt,
   };
   return {
@@ -162,6 +165,7 @@ export function release(
     ...use,
     leases: use.leases.filter((one) => one.session !== session),
     openUntil: Math.max(use.openUntil, now + rules.graceMs),
+    leftAt: now,
   };
   return { record: withUse(record, next, rules), result: undefined };
 }
@@ -199,13 +203,19 @@ function deadBecause(
 ): 'ended' | 'expired' | 'used' | undefined {
   if (ended !== undefined) return 'ended';
   if ((endOfAge(grant, rules) ?? Number.POSITIVE_INFINITY) <= now) return 'expired';
-  if (use === undefined) return grant.expiresAt <= now ? 'expired' : undefined;
+  if (use === undefined) return firstUseUntil(grant, rules) <= now ? 'expired' : undefined;
   return openUntil(use, rules) <= now ? 'used' : undefined;
+}
+
+/** The rules may have become stricter since the token was issued; they never give it more. */
+function firstUseUntil({ issuedAt, expiresAt }: Grant, { ttlMs }: TokenRules): number {
+  return ttlMs === undefined ? expiresAt : Math.min(expiresAt, issuedAt + ttlMs);
 }
 
 /** Of a console with somebody on it: when it would be closed if nobody said a word any more. */
 function openUntil(use: Use, { graceMs }: TokenRules): number {
-  return Math.max(use.openUntil, ...use.leases.map(({ until }) => until + graceMs));
+  const left = use.leftAt === undefined ? use.openUntil : Math.min(use.openUntil, use.leftAt + graceMs);
+  return Math.max(left, ...use.leases.map(({ until }) => until + graceMs));
 }
 
 function endOfAge({ issuedAt }: Grant, { maxAgeMs }: TokenRules): number | undefined {

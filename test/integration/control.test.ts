@@ -68,6 +68,7 @@ async function startControl(options: Partial<ControlServerOptions> = {}) {
     ...{ store, sessions, endings, zone, audit, isExempt: () => true },
     settings: () => ({ ...rules, maxUnknownTokens: 60 }),
     recheck: { isOn: false, atConnect: async (grant) => grant },
+    narrow: (grant) => grant,
     vncAccess: () => undefined,
   });
   const ended: unknown[] = [];

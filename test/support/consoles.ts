@@ -26,11 +26,9 @@ export const manySessions: Flags = {
 /** Starts a service for tests of the proxy. */
 export async function startConsoles(options: ServiceOptions = {}): Promise<Consoles> {
   const oned = await startTestOned();
-  const service = await startService({
-    oned,
-    ...options,
-    flags: { console_ports: '1-65535', ...options.flags },
-  });
+  // Unless a file is to say it.
+  const ports = options.without?.includes('console_ports') ? {} : { console_ports: '1-65535' };
+  const service = await startService({ oned, ...options, flags: { ...ports, ...options.flags } });
   let lastVmId = 0;
   const tokenFor = (host: string, port: number) => {
     lastVmId++;

@@ -134,6 +134,7 @@ export interface StageOptions {
   zone?: OwnZone;
   /** With this, tokens are looked at before their first use. */
   recheck?: (grant: Grant, key: TokenKey, isFirstUse: boolean) => Promise<Grant>;
+  narrow?: (grant: Grant) => Grant;
 }
 
 export interface Stage {
@@ -203,6 +204,7 @@ export function buildGate(options: StageOptions = {}): Stage {
     pace: new Pace(),
     ...{ store, sessions, endings, zone, audit, isExempt, recheck },
     settings: () => rules,
+    narrow: options.narrow ?? ((grant) => grant),
     vncAccess: () => undefined,
   });
   const newPlace = () => new TestPlace((session, reason) => gate.closed(session, { ...end, reason }));

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { UNNAMED_CLIENT } from '../../src/client-address.ts';
 import { doorOf } from '../../src/console/gate.ts';
 import { GatewayError } from '../../src/errors.ts';
+import type { Grant } from '../../src/tokens/grant.ts';
 import { hashToken, newToken, type Token } from '../../src/tokens/token.ts';
 import { buildGate, end, refusal, START, type Stage, settle, TTL_MS } from '../support/gate.ts';
 
@@ -487,5 +488,29 @@ describe('a client whom a proxy does not name', () => {
     for (let i = 0; i < 2; i++) await refusal(stage.open(newToken(), UNNAMED_CLIENT));
     expect((await refusal(stage.open(newToken(), UNNAMED_CLIENT))).code).toBe('too-many-unknown-tokens');
     await stage.open(await stage.token(), '192.0.2.1');
+  });
+});
+
+describe('a grant that present settings narrow', () => {
+  const refused = new GatewayError('token-not-valid', { detail: 'console_ports: port 5907' });
+  const refuse = () => {
+    throw refused;
+  };
+  const recordIn = ({ store }: Stage, token: Token) =>
+    store.update({ hash: hashToken(token) }, (record) => ({ record, result: record }));
+
+  it.each([
+    ['without a look at the VM', {}],
+    ['after a look at the VM', { recheck: (grant: Grant) => Promise.resolve(grant) }],
+  ])('%s: one that is refused is as unused as it was', async (_what, options) => {
+    let narrow: (grant: Grant) => Grant = refuse;
+    const stage = buildGate({ ...options, narrow: (grant) => narrow(grant) });
+    const token = await stage.token();
+    await expect(stage.open(token)).rejects.toBe(refused);
+    expect((await recordIn(stage, token))?.use).toBeUndefined();
+    expect(stage.sessions.size).toBe(0);
+    narrow = (grant) => ({ ...grant, target: { host: 'node2', port: 5901 } });
+    const session = await stage.open(token);
+    expect(stage.sessions.get(session)?.grant.target).toEqual({ host: 'node2', port: 5901 });
   });
 });

@@ -10,6 +10,7 @@ import { type IssueOptions, type VncSettings, vncAccessOf } from '../../src/cons
 import { GatewayError } from '../../src/errors.ts';
 import type { SessionString } from '../../src/oned/session-string.ts';
 import type { VmFacts } from '../../src/oned/vm.ts';
+import type { Grant } from '../../src/tokens/grant.ts';
 import type { PasswordKey } from '../../src/tokens/password-seal.ts';
 import type { TokenRecord } from '../../src/tokens/record.ts';
 import type { CreateOptions } from '../../src/tokens/store.ts';
@@ -116,7 +117,7 @@ it('asks oned for the VM as the caller, then stores, then answers', async () => 
   expect(graphics).toEqual(runningVm.graphics);
   expect(grant).toEqual({
     ...{ zone, vmId: 7, target: { host: 'node1', port: 5907 }, uid: 2, user: 'alice', caller: undefined },
-    ...{ issuedAt: 1_000_000, expiresAt: 1_600_000 },
+    ...{ manages: true, issuedAt: 1_000_000, expiresAt: 1_600_000 },
   });
   expect(stored).toEqual([
     {
@@ -217,7 +218,36 @@ describe('where the service answers the VNC server', () => {
     expect(vncAccessOf(grant, passwordKey)).toEqual({
       ...{ password: runningVm.graphics.password, viewOnly: false, clipboard: 'from_vm' },
     });
-    expect(() => vncAccessOf({ ...grant, vmId: 8 }, passwordKey)).toThrow();
+  });
+
+  it.each<[what: string, change: (grant: Grant) => Partial<Grant>]>([
+    ['VM', () => ({ vmId: 8 })],
+    ['zone', ({ zone }) => ({ zone: { endpoint: 'A'.repeat(16), id: (zone?.id ?? 0) + 1 } })],
+    ['endpoint', ({ zone }) => ({ zone: { ...zone, endpoint: 'A'.repeat(16) } })],
+    ['host', ({ target }) => ({ target: { ...target, host: 'node2' } })],
+    ['port', ({ target }) => ({ target: { ...target, port: 22 } })],
+    ['host and port in another cut', ({ target }) => ({ target: { host: `${target.host},5`, port: 907 } })],
+    ['user', () => ({ uid: 3 })],
+    ['group of the login', () => ({ egid: 100 })],
+  ])('the password opens for no other %s than it was sealed for', async (_what, change) => {
+    const { grant } = await world({ settings: { vnc } }).issue();
+    expect(() => vncAccessOf({ ...grant, ...change(grant) }, passwordKey)).toThrow('cannot be opened');
+    expect(vncAccessOf(grant, passwordKey)?.password).toBe(runningVm.graphics.password);
+  });
+
+  it("what the browser may do now counts, and the password is the stored grant's", async () => {
+    const { grant } = await world({ settings: { vnc } }).issue();
+    const now = { sealedPassword: 'another', viewOnly: true, clipboard: 'off' } as const;
+    expect(vncAccessOf(grant, passwordKey, now)).toEqual({
+      ...{ password: runningVm.graphics.password, viewOnly: true, clipboard: 'off' },
+    });
+  });
+
+  it('who was seen to have MANAGE is written down, whatever the settings are', async () => {
+    const manager = world({ user: { uid: 2, gids: [100] } });
+    expect((await manager.issue()).grant.manages).toBe(true);
+    const other = world({ user: { uid: 3, gids: [101] } });
+    expect((await other.issue()).grant).not.toHaveProperty('manages');
   });
 
   it('a VM without a password has none sealed', async () => {

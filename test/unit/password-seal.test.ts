@@ -73,7 +73,7 @@ describe('a sealed password', () => {
 
   it('is text of one spelling in which neither the password nor its length shows', () => {
     const sealed = ['', 'secret12', 'x'.repeat(62)].map((password) => sealPassword(key, password, boundTo));
-    for (const text of sealed) expect(text).toMatch(/^v1\.[A-Za-z0-9_-]{123}$/);
+    for (const text of sealed) expect(text).toMatch(/^v2\.[A-Za-z0-9_-]{123}$/);
     expect(sealed.join(' ')).not.toContain('secret12');
   });
 
@@ -90,12 +90,22 @@ describe('a sealed password', () => {
     });
   });
 
+  it('of the version before opens by what that bound it to, and by nothing else', () => {
+    // Sealed as it was then: the same but for the prefix.
+    const former = sealPassword(key, 'secret12', 'vm 7').replace('v2.', 'v1.');
+    expect(openPassword(key, former, boundTo, 'vm 7')).toBe('secret12');
+    expectRefused(former, key, boundTo, 'vm 8');
+    expectRefused(former, key, 'vm 7', boundTo);
+    expectRefused(sealPassword(key, 'secret12', 'vm 7'), key, boundTo, 'vm 7');
+    expectRefused(sealPassword(key, 'secret12', boundTo).replace('v2.', 'v1.'), key, boundTo, 'vm 7');
+  });
+
   const sealed = sealPassword(key, 'secret12', boundTo);
   const bytes = Buffer.from(sealed.slice(3), 'base64url');
-  const again = (changed: Buffer) => `v1.${changed.toString('base64url')}`;
+  const again = (changed: Buffer) => `v2.${changed.toString('base64url')}`;
 
-  function expectRefused(text: string, withKey = key, forGrant = boundTo): void {
-    const error = errorOf(() => openPassword(withKey, text, forGrant));
+  function expectRefused(text: string, withKey = key, forGrant = boundTo, formerly = forGrant): void {
+    const error = errorOf(() => openPassword(withKey, text, forGrant, formerly));
     expect(error).toBeInstanceOf(GatewayError);
     expect(error).toMatchObject({
       code: 'internal',
@@ -123,11 +133,11 @@ describe('a sealed password', () => {
     ['whole blocks more', again(Buffer.concat([bytes, Buffer.alloc(64)]))],
     ['padding', `${sealed}=`],
     ['white space', `${sealed}\n`],
-    ['another prefix', sealed.replace('v1', 'v2')],
+    ['another prefix', sealed.replace('v2', 'v3')],
     ['no prefix', sealed.slice(3)],
     ['a second spelling of base64', sealed.replaceAll('-', '+').replaceAll('_', '/').concat('=')],
     ['nothing at all', ''],
-    ['far too much', `v1.${'A'.repeat(1_000_000)}`],
+    ['far too much', `v2.${'A'.repeat(1_000_000)}`],
   ])('with %s does not open', (_what, text) => {
     expectRefused(text);
   });

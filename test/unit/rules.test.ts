@@ -550,3 +550,46 @@ describe('a renewal', () => {
     expect(life.record?.use?.leases).toHaveLength(1);
   });
 });
+
+describe('rules that have become stricter', () => {
+  const narrowed = (life: Life, rules: Partial<TokenRules>): Life => {
+    const next = new Life({ ...life.rules, ...rules });
+    next.record = life.record;
+    return next;
+  };
+
+  it('hold for a token that nobody has used yet: ttlMs counts from its issue, and never gives more', () => {
+    const life = narrowed(new Life(), { ttlMs: 1000 });
+    expect([life.alive(999), life.alive(1000)]).toEqual([true, false]);
+    expect(life.claim(1000, 's1')).toEqual({ kind: 'not-valid', why: 'expired' });
+    const wider = narrowed(new Life(), { ttlMs: 10 * TTL });
+    expect([wider.alive(TTL - 1), wider.alive(TTL)]).toEqual([true, false]);
+    expect(life.claim(999, 's1').kind).toBe('granted');
+    // Used in time: from now on other times count.
+    expect(life.alive(2000)).toBe(true);
+  });
+
+  it('hold for a token that was left: graceMs counts from then, and never gives more', () => {
+    const life = new Life({ graceMs: 50_000 });
+    life.claim(0, 's1');
+    life.release(1000, 's1');
+    const strict = narrowed(life, { graceMs: 10_000 });
+    expect([strict.alive(10_999), strict.alive(11_000)]).toEqual([true, false]);
+    expect(narrowed(life, { graceMs: 0 }).alive(1000)).toBe(false);
+    const wider = narrowed(life, { graceMs: 500_000 });
+    expect([wider.alive(50_999), wider.alive(51_000)]).toEqual([true, false]);
+    // Somebody who came in between is not counted by the one who left before.
+    expect(life.claim(20_000, 's2').kind).toBe('granted');
+    expect(narrowed(life, { graceMs: 0 }).alive(20_001)).toBe(true);
+    expect(narrowed(life, { graceMs: 0 }).alive(20_000 + LEASE_MS)).toBe(false);
+  });
+
+  it('hold for the address: bindClient is about who came first, also before it was set', () => {
+    const life = new Life();
+    life.claim(0, 's1');
+    life.release(10, 's1');
+    const bound = narrowed(life, { bindClient: true });
+    expect(bound.claim(20, 's2', AWAY)).toEqual({ kind: 'not-valid', why: 'other client' });
+    expect(bound.claim(20, 's2', HOME).kind).toBe('granted');
+  });
+});

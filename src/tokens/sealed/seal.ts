@@ -33,6 +33,7 @@ const claims = z
         byPermission: z.boolean(),
       })
       .optional(),
+    manages: z.boolean().optional(),
     vnc: vncSchema.optional(),
     issued: milliseconds,
     expires: milliseconds,
@@ -43,13 +44,14 @@ const claims = z
 
 /** @throws GatewayError `store-failed` where the grant does not fit into a token */
 export async function seal(grant: Grant, { sealing }: SealKeys): Promise<Token> {
-  const { target, vmId, zone, uid, user, egid, caller, vnc, issuedAt, expiresAt } = grant;
+  const { target, vmId, zone, uid, user, egid, caller, manages, vnc, issuedAt, expiresAt } = grant;
   const said: z.input<typeof claims> = {
     ...{ host: target.host, port: target.port, vm: vmId, user },
     ...(zone === undefined ? {} : { zone }),
     ...(uid === UNKNOWN_UID ? {} : { uid }),
     ...(egid === undefined ? {} : { egid }),
     ...(caller === undefined ? {} : { caller: { ...caller, gids: [...caller.gids] } }),
+    ...(manages === undefined ? {} : { manages }),
     ...(vnc === undefined ? {} : { vnc }),
     ...{ issued: issuedAt, expires: expiresAt, id: randomBytes(16).toString('base64url') },
   };
@@ -92,12 +94,13 @@ function isCanonical(part: string): boolean {
 function grantOf(plaintext: Uint8Array): Grant | undefined {
   const parsed = claims.safeParse(parseJson(plaintext));
   if (!parsed.success) return undefined;
-  const { host, port, vm, zone, uid, user, egid, caller, vnc, issued, expires } = parsed.data;
+  const { host, port, vm, zone, uid, user, egid, caller, manages, vnc, issued, expires } = parsed.data;
   return {
     ...{ vmId: vm, target: { host, port }, uid: uid ?? caller?.uid ?? UNKNOWN_UID, user },
     ...(zone === undefined ? {} : { zone }),
     ...(egid === undefined ? {} : { egid }),
     ...(caller === undefined ? {} : { caller }),
+    ...(manages === undefined ? {} : { manages }),
     ...(vnc === undefined ? {} : { vnc }),
     ...{ issuedAt: issued, expiresAt: expires },
   };
