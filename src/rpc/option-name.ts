@@ -59,8 +59,20 @@ function isSlipOf(letters: string, meant: string): boolean {
   const characters = [...letters];
   if (Math.abs(characters.length - meant.length) > MAX_SLIPS) return false;
   const foreign = characters.filter((character) => character > '\x7f').length;
-  if (foreign * 2 > characters.length) return false;
+  if (foreign * 2 > characters.length || lettersMissing(letters, meant) > MAX_SLIPS + foreign) return false;
   return distance(characters, meant) <= MAX_SLIPS;
+}
+
+/** Of those that are meant, in whatever order: what most names fail at, before it costs more. */
+function lettersMissing(letters: string, meant: string): number {
+  let rest = letters;
+  let missing = 0;
+  for (const letter of meant) {
+    const at = rest.indexOf(letter);
+    if (at === -1) missing++;
+    else rest = rest.slice(0, at) + rest.slice(at + 1);
+  }
+  return missing;
 }
 
 /** Damerau's and Levenshtein's, neighbours only. */
@@ -81,6 +93,8 @@ function distance(characters: readonly string[], meant: string): number {
         ),
       );
     }
+    // No later row can come back below that, a change of neighbours from the row above included.
+    if (Math.min(...line) > MAX_SLIPS && Math.min(...above) >= MAX_SLIPS) return Number.POSITIVE_INFINITY;
     before = above;
     above = line;
   }

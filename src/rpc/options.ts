@@ -12,7 +12,7 @@ type Members = ReadonlyMap<string, RpcValue>;
 /** Where nobody can tell which one was meant. */
 const ANY_OPTION = optionNames.join(', ');
 /** Of options in texts; to look for a slip costs. */
-const MAX_TEXT_LENGTH = 4096;
+const MAX_TEXT_LENGTH = 1024;
 const SCALARS: ReadonlySet<RpcValue['type']> = new Set(['int', 'boolean', 'scalar', 'nil']);
 
 /** @throws GatewayError `bad-parameters` that names the option */

@@ -11,7 +11,10 @@ const OPEN = /\[/y;
 const CLOSE = /\]/y;
 const BARE = /[^=#\s,[\]"]*/y;
 
-/** @returns its attributes as a struct of strings, vectors as structs in it; undefined where it has another form */
+/**
+ * @returns its attributes as a struct of strings, vectors as structs in it, and as an array what comes more than once, as
+ * oned lets it; undefined where it has another form
+ */
 export function readTemplate(text: string): RpcValue | undefined {
   return new TemplateReader(text).read();
 }
@@ -37,7 +40,8 @@ class TemplateReader {
       const name = this.take(NAME)?.[1]?.trim();
       const value = name === undefined ? undefined : this.value(inVector);
       if (name === undefined || value === undefined) return undefined;
-      members.set(name, members.has(name) ? { type: 'unreadable' } : value);
+      const before = members.get(name);
+      members.set(name, before === undefined ? value : { type: 'array', items: [before, value] });
     }
   }
 
