@@ -1,6 +1,7 @@
 // `check-config --vm ID`: where oned says that a VM's console is, which rule of `targets` it takes, and whether it answers.
 // What always holds: nothing is sent to the target but what opens the way to it; the VNC password is not even looked at.
 import type { Loaded } from './config/load.js';
+import { Accounts } from './console/accounts.js';
 import { consolePortsOf, targetOf } from './console/policy.js';
 import { ConsoleTargets } from './console-targets.js';
 import { StartError, toGatewayError } from './errors.js';
@@ -44,6 +45,12 @@ export async function checkVm(
     const connection = await targets.connectBy(way, target, late.signal);
     await greeted(connection, late.signal).finally(() => connection.destroy());
     print('Its VNC server answers.');
+    // What the service's user may not ask is told, a line each.
+    if (settings.service_auth !== undefined) {
+      const accounts = new Accounts({ oned, tell: print });
+      await accounts.user(session, vm.uid, late.signal, {});
+      await accounts.rules(session, late.signal);
+    }
   } catch (error) {
     const reason = late.signal.aborted
       ? String(late.signal.reason.message)

@@ -101,7 +101,7 @@ export class ControlPlane {
     const zoneId = async (session: SessionString, signal: AbortSignal) =>
       this.present.settings.zone_id ?? (await facts.ask(session, signal)).zoneId;
     const revocation = new Revocation({ store, sessions, endings, zone, rules, audit });
-    const accounts = new Accounts({ oned, logger });
+    const accounts = new Accounts({ oned, tell: (line) => logger.warn(line) });
     const rights = new ServiceRules({ accounts, zone: zoneId, serviceSession });
     this.upkeep = new Upkeep({ store, sessions, endings, rules, logger });
     this.recheck = new Recheck({

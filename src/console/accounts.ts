@@ -2,7 +2,6 @@
 // What always holds: "no such user" and "may not be asked" are answers, and are told apart from no answer at all, which
 // throws; nothing is remembered, so that an answer is never older than the question.
 import { GatewayError } from '../errors.js';
-import type { Logger } from '../log.js';
 import type { AclRule } from '../oned/acl.js';
 import type { OnedClient } from '../oned/client.js';
 import type { SessionString } from '../oned/session-string.js';
@@ -20,7 +19,8 @@ export type Rules = readonly AclRule[] | 'not-told';
 
 export interface AccountsParts {
   readonly oned: Pick<OnedClient, 'userInfoOf' | 'aclInfo'>;
-  readonly logger: Pick<Logger, 'warn'>;
+  /** What the operator has to be told, a line each. */
+  readonly tell: (line: string) => void;
 }
 
 /** What the operator has to give the service's user, and what is not looked at without it. */
@@ -81,7 +81,7 @@ export class Accounts {
     } catch (error) {
       if (isGone(error)) return 'gone' as const;
       if (!isNotAllowed(error)) throw error;
-      if (!this.told.has(what)) this.parts.logger.warn(MISSING[what]);
+      if (!this.told.has(what)) this.parts.tell(MISSING[what]);
       this.told.add(what);
       return 'not-told' as const;
     }

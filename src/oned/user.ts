@@ -1,6 +1,7 @@
 // The user's XML, as oned's `one.user.info` returns it, reduced to who he is.
 // What always holds: of the password's hash and the login tokens that stand beside it nothing leaves this file.
 import { child, type XmlElement } from '../xml.js';
+import type { Shape } from '../xml-selection.js';
 import {
   nonsense,
   numberOf,
@@ -29,21 +30,28 @@ export interface UserFacts {
   readonly egid?: number | undefined;
 }
 
+/** What oned writes before anything that users write. */
+const head: Readonly<Record<string, Shape>> = {
+  ...textsOf('ID', 'GID', 'NAME', 'ENABLED'),
+  GROUPS: { children: { ID: { most: Number.POSITIVE_INFINITY } } },
+};
+
 /**
  * `<USER>…</USER>`, as `one.user.info` returns it. Users write into its TEMPLATE, which comes after all that is read, so that
- * nothing in it can hide that or make it unreadable.
- * @param secret what he logged in with: if it is one of his login tokens, its group is told
+ * nothing in it can hide that or make it unreadable; and they make up login tokens.
+ * @param secret what he logged in with: if it is one of his login tokens, its group is told; without it his account can be
+ * read whatever his login tokens are
  */
 export function userDocument(secret?: string): OnedDocument<UserFacts> {
-  return { ...document, read: (user) => userOf(user, secret) };
+  const fallback = secret === undefined ? { fallback: { children: head } } : {};
+  return { ...document, ...fallback, read: (user) => userOf(user, secret) };
 }
 
 const document = {
   ...{ method: 'one.user.info', root: 'USER' },
   shape: {
     children: {
-      ...textsOf('ID', 'GID', 'NAME', 'ENABLED'),
-      GROUPS: { children: { ID: { most: Number.POSITIVE_INFINITY } } },
+      ...head,
       LOGIN_TOKEN: { most: MAX_LOGIN_TOKENS, children: textsOf('TOKEN', 'EGID') },
     },
   },

@@ -50,6 +50,22 @@ describe('check-config --vm', () => {
       expect(stdout + stderr).not.toContain('her-own-secret');
   });
 
+  it('tells which rights the service lacks to look at users and rules again', async () => {
+    const target = await startVncTarget(greet);
+    oned.runVm(5, target);
+    const asService = () => check('5', {}, '--service_auth', auth);
+    expect((await asService()).stdout).not.toMatch(/it needs the rule/);
+    oned.forbidden.add('users').add('rules');
+    const { code, stdout } = await asService();
+    oned.forbidden.clear();
+    expect([code, stdout.match(/it needs the rule/g)]).toEqual([0, Array(2).fill('it needs the rule')]);
+    expect(stdout).toMatch(/USER\/\* USE \*[\s\S]*ACL\/\* MANAGE #ZONE/);
+    // With ONE_AUTH it is not the service that asks.
+    oned.forbidden.add('users').add('rules');
+    expect((await check('5')).stdout).not.toMatch(/it needs the rule/);
+    oned.forbidden.clear();
+  });
+
   it('takes a VM without a port for one without a console, unless there is a default', async () => {
     const target = await startVncTarget(greet);
     oned.runVm(4, target, { PORT: '' });

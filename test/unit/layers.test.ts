@@ -79,7 +79,7 @@ const rules: [part: string, mayImport: string[]][] = [
   [
     'check-vm',
     [
-      ...['config', 'console-targets', 'console/policy', 'errors', 'log', 'oned'],
+      ...['config', 'console-targets', 'console/accounts', 'console/policy', 'errors', 'log', 'oned'],
       ...['transport/greeting', 'transport/rules', 'transport/transport'],
     ],
   ],

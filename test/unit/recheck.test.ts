@@ -68,7 +68,7 @@ function setUp(
   const client = new OnedClient(() => ({ url: oned.url, timeoutMs, connections: 4 }));
   const recheck = new Recheck({
     ...{ oned: client, store, sessions, connectLookMs: 1_000, knownVms: new KnownVms() },
-    accounts: new Accounts({ oned: client, logger }),
+    accounts: new Accounts({ oned: client, tell: (line) => void said.push(line) }),
     zone: async () => settings.zone,
     endings: new SessionEndings(sessions, bus),
     logger,

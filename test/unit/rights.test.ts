@@ -120,6 +120,16 @@ describe('the user', () => {
   });
 
   it.each([
+    ['a login token of two texts', loginToken('a</TOKEN><TOKEN>b', '<EGID>1</EGID>')],
+    ['thousands of login tokens', loginToken('x', '<EGID>1</EGID>').repeat(1001)],
+  ])('is disabled all the same, whatever he wrote into himself: %s', (_what, written) => {
+    const xml = user(`${alice}<ENABLED>0</ENABLED>${written}`);
+    expect(parseUser(xml)).toEqual({ uid: 2, name: 'alice', gids: [1], enabled: false });
+    // Of what he logged in with nobody can say what it is limited to.
+    expect(() => parseUser(xml, 'alicepw')).toThrow(expect.objectContaining({ code: 'oned-nonsense' }));
+  });
+
+  it.each([
     ['<ENABLED>1</ENABLED>', true],
     ['<ENABLED>0</ENABLED>', false],
     ['<ENABLED>YES</ENABLED>', undefined],
