@@ -143,6 +143,9 @@ export async function startTestOned({ port = 0 } = {}): Promise<TestOned> {
     if (call.method === 'one.system.config') return { value: configXml(config) };
     if (call.method === 'one.zonepool.info') return { value: zonePoolXml(config) };
     if (call.method === 'one.user.info') {
+      // No name and no password: oned knows nobody of whom this could be the session.
+      if (!call.session.includes(':'))
+        return { error: `[${call.method}] User couldn't be authenticated, aborting call.`, code: 0x0100 };
       const own = users.get(call.session) ?? userOf(call);
       return call.vmId === SELF ? { value: userXml(own) } : accountOf(call.vmId, accounts, forbidden);
     }
