@@ -62,7 +62,7 @@ describe('a Redis that works', () => {
     expect(JSON.parse(await redis.cli('get', key))).toMatchObject({ grant: { vmId: 7, user: 'alice' } });
     const keys = (await redis.cli('keys', `${prefix}*`)).split('\n');
     const owner = 'u2';
-    expect(keys.toSorted()).toEqual([key, `${prefix}user:${owner}`, `${prefix}vm::7`]);
+    expect(keys.toSorted()).toEqual([key, `${prefix}user:${owner}`, `${prefix}vm:7`]);
     for (const one of keys) {
       const left = Number(await redis.cli('pttl', one));
       expect(left, one).toBeGreaterThan(590_000);
@@ -78,12 +78,12 @@ describe('a Redis that works', () => {
     const { store } = await openRedisStore(urlOf(redis), prefix);
     const token = await createToken(store, { expiresAt: store.now() + 5000 });
     await createToken(store, { expiresAt: store.now() + 1000 });
-    expect(Number(await redis.cli('pttl', `${prefix}vm::7`))).toBeGreaterThan(4000);
+    expect(Number(await redis.cli('pttl', `${prefix}vm:7`))).toBeGreaterThan(4000);
     await claimToken(store, token);
-    expect(Number(await redis.cli('pttl', `${prefix}vm::7`))).toBeGreaterThan(100_000);
+    expect(Number(await redis.cli('pttl', `${prefix}vm:7`))).toBeGreaterThan(100_000);
     await revokeToken(store, token);
-    expect(Number(await redis.cli('zcard', `${prefix}vm::7`))).toBe(1);
-    expect(Number(await redis.cli('pttl', `${prefix}ended::7`))).toBeGreaterThan(80_000_000);
+    expect(Number(await redis.cli('zcard', `${prefix}vm:7`))).toBe(1);
+    expect(Number(await redis.cli('pttl', `${prefix}ended:7`))).toBeGreaterThan(80_000_000);
     expect((await store.ofVm(7)).map(({ record }) => record.ended).toSorted()).toEqual([
       'revoked',
       undefined,
@@ -97,7 +97,7 @@ describe('a Redis that works', () => {
     await claimToken(store, token);
     const record = await recordOf(store, token);
     const owner = 'u2';
-    for (const index of ['vm::7', `user:${owner}`]) {
+    for (const index of ['vm:7', `user:${owner}`]) {
       const score = Number(await redis.cli('zscore', `${prefix}${index}`, `${hashToken(token)}:${owner}`));
       expect(score).toBeGreaterThan(record?.keepUntil ?? Number.NaN);
       expect(score).toBeLessThan(store.now() + 200_000);
@@ -219,9 +219,9 @@ describe('a Redis that works', () => {
     expect(await claimToken(store, token)).toEqual({ kind: 'not-valid', why: 'unknown' });
     expect(store.operations - before).toBe(1);
     expect(lines.join('')).toContain('is no record');
-    await redis.cli('zadd', `${prefix}vm::8`, '9999999999999', 'no hash');
+    await redis.cli('zadd', `${prefix}vm:8`, '9999999999999', 'no hash');
     expect(await store.ofVm(8)).toEqual([]);
-    await redis.cli('set', `${prefix}vm::9`, 'x');
+    await redis.cli('set', `${prefix}vm:9`, 'x');
     await expect(createToken(store, { vmId: 9 })).rejects.toMatchObject({ code: 'store-failed' });
     expect(await recordOf(store, nobody)).toBeUndefined();
   });
@@ -351,7 +351,7 @@ describe('a Redis in trouble', () => {
     // What stands in the record's way is a user that may write indexes alone.
     await redis.cli('acl', 'setuser', 'default', 'resetkeys', '~vnctoken:vm:*');
     await expect(createToken(store)).rejects.toMatchObject({ code: 'store-failed' });
-    await waitFor(async () => (await redis.cli('zcard', 'vnctoken:vm::7')) === '0', {
+    await waitFor(async () => (await redis.cli('zcard', 'vnctoken:vm:7')) === '0', {
       what: 'the index to be empty',
     });
   });

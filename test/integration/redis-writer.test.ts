@@ -108,7 +108,7 @@ describe('an index that somebody else wrote', () => {
     const token = await createToken(store, { vmId: 8 });
     await redis.cli(
       'zadd',
-      `${prefix}vm::7`,
+      `${prefix}vm:7`,
       '9999999999999',
       hashToken(token),
       'inf',
