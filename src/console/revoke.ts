@@ -2,6 +2,7 @@
 // What always holds: an ended token stays known as such, so that a host that was cut off hears of it later.
 import type { Audit } from '../audit.js';
 import { GatewayError } from '../errors.js';
+import { slices } from '../slices.js';
 import type { Selection } from '../tokens/bus.js';
 import { holderOf } from '../tokens/grant.js';
 import type { SessionId, TokenRecord } from '../tokens/record.js';
@@ -14,6 +15,9 @@ import { type Choosable, isSelected } from './selection.js';
 import type { ServiceZone } from './service-zone.js';
 import type { LiveSession, SessionRegistry } from './sessions.js';
 import { trafficOf } from './upkeep.js';
+
+/** Tokens that are ended before others have their turn: a store in memory does it within one of the loop. */
+const AT_A_TIME = 32;
 
 export interface RevokeParts {
   readonly store: TokenStore;
@@ -86,17 +90,11 @@ export class Revocation {
   /** Live tokens. @throws GatewayError `store-unavailable` */
   async tokens(limit: number): Promise<TokenView[]> {
     const now = this.parts.store.now();
-    return this.alive(this.own(await this.parts.store.list(limit))).map(
-      ({ hash, record: { grant, use } }) => ({
-        fingerprint: fingerprint(hash),
-        vmId: grant.vmId,
-        user: grant.user,
-        issuedAt: grant.issuedAt,
-        expiresAt: grant.expiresAt,
-        firstUsedAt: use?.firstAt,
-        sessions: presentLeases(use, now).length,
-      }),
-    );
+    const views: TokenView[] = [];
+    for await (const slice of slices(await this.parts.store.list(limit))) {
+      views.push(...this.alive(this.own(slice)).map((one) => tokenViewOf(one, now)));
+    }
+    return views;
   }
 
   /** @throws GatewayError `store-unavailable` */
@@ -115,17 +113,15 @@ export class Revocation {
   private async view(stored: readonly StoredToken[], selection: Selection): Promise<SessionView[]> {
     const matches = (one: Choosable) => isSelected(selection, one);
     const now = this.parts.store.now();
-    const traffic = await trafficOf(this.parts.sessions.all());
-    const known = this.alive(
-      this.own(stored).filter(({ hash, record: { grant } }) => matches({ hash, grant })),
-    ).flatMap(({ hash, record: { grant, use } }) =>
-      presentLeases(use, now).map(({ session, client, since, bytes }) => ({
-        ...{ session, fingerprint: fingerprint(hash), vmId: grant.vmId, user: grant.user, client, since },
-        bytes: traffic.get(session) ?? bytes,
-      })),
-    );
+    const here = () => this.parts.sessions.all().filter(matches);
+    const traffic = await trafficOf(here());
+    const known: SessionView[] = [];
+    for await (const slice of slices(stored)) {
+      const wanted = this.own(slice).filter(({ hash, record: { grant } }) => matches({ hash, grant }));
+      for (const one of this.alive(wanted)) known.push(...sessionViewsOf(one, now, traffic));
+    }
     const shown = new Set(known.map(({ session }) => session));
-    const others = this.parts.sessions.all().filter((one) => matches(one) && !shown.has(one.id));
+    const others = here().filter((one) => !shown.has(one.id));
     return [...known, ...others.map((one) => viewOf(one, traffic.get(one.id) ?? 0))];
   }
 
@@ -165,12 +161,21 @@ export class Revocation {
     matches: (one: Choosable) => boolean,
     by: string,
   ): Promise<{ tokens: number; sessions: ReadonlySet<SessionId> }> {
+    const ended = { tokens: 0, sessions: new Set<SessionId>() };
+    const wanted = stored.filter(({ hash, record: { grant } }) => matches({ hash, grant }));
+    for await (const slice of slices(wanted, AT_A_TIME)) await this.endEach(slice, by, ended);
+    return ended;
+  }
+
+  private async endEach(
+    stored: readonly StoredToken[],
+    by: string,
+    ended: { tokens: number; sessions: Set<SessionId> },
+  ): Promise<void> {
     const { store, endings, audit } = this.parts;
     const rules = this.parts.rules();
-    const ended = { tokens: 0, sessions: new Set<SessionId>() };
     for (const { hash, record } of stored) {
       const { vmId } = record.grant;
-      if (!matches({ hash, grant: record.grant })) continue;
       const revoke = (present: TokenRecord | undefined, now: number) => end(present, 'revoked', rules, now);
       const sessions = await store.update({ hash }, revoke);
       if (sessions === undefined) continue;
@@ -179,7 +184,6 @@ export class Revocation {
       audit('revoked', { vm: vmId, ...holderOf(record.grant), by, fingerprint: fingerprint(hash) });
       endings.end(sessions, 'revoked');
     }
-    return ended;
   }
 
   /** A session whose token the store has forgotten. */
@@ -187,6 +191,29 @@ export class Revocation {
     this.parts.audit('revoked', { vm: grant.vmId, ...holderOf(grant), by, fingerprint: fingerprint(hash) });
     this.parts.endings.endHere(id, 'revoked');
   }
+}
+
+function tokenViewOf({ hash, record: { grant, use } }: StoredToken, now: number): TokenView {
+  return {
+    fingerprint: fingerprint(hash),
+    vmId: grant.vmId,
+    user: grant.user,
+    issuedAt: grant.issuedAt,
+    expiresAt: grant.expiresAt,
+    firstUsedAt: use?.firstAt,
+    sessions: presentLeases(use, now).length,
+  };
+}
+
+function sessionViewsOf(
+  { hash, record: { grant, use } }: StoredToken,
+  now: number,
+  traffic: ReadonlyMap<string, number>,
+): SessionView[] {
+  return presentLeases(use, now).map(({ session, client, since, bytes }) => ({
+    ...{ session, fingerprint: fingerprint(hash), vmId: grant.vmId, user: grant.user, client, since },
+    bytes: traffic.get(session) ?? bytes,
+  }));
 }
 
 function viewOf({ id, hash, grant, client, since }: LiveSession, bytes: number): SessionView {

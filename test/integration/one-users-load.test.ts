@@ -66,13 +66,6 @@ async function ratioOf(work: () => Promise<void>, flood: Flood): Promise<number>
     const quiet = await medianOf(CALLS, work);
     const running = await startFlood(flood);
     const flooded = await medianOf(CALLS, work);
-    console.log(
-      'DEBUG',
-      quiet.toFixed(1),
-      flooded.toFixed(1),
-      (flooded / quiet).toFixed(2),
-      running.answers(),
-    );
     best = Math.min(best, flooded / quiet);
     await running.stop();
   }

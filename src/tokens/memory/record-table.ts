@@ -1,6 +1,8 @@
 // The records of one host in memory, to be found by token, by VM, by user and by the time of their end.
 // What always holds: the indexes agree with the records; ended tokens are kept apart, so that they neither fill up the
 // place of living ones nor stand in front of them, and there are so many of a VM, of a user and of all.
+
+import { slices } from '../../slices.js';
 import type { Grant } from '../grant.js';
 import { MAX_ENDED_OF_USER, MAX_ENDED_OF_VM } from '../limits.js';
 import { type Owner, ownerOf } from '../owner.js';
@@ -111,16 +113,18 @@ export class RecordTable {
     return stored.filter(({ record }) => isListedIn(record.grant.zone, zone));
   }
 
-  /** The living first. */
-  list(now: number, limit: number): readonly StoredToken[] {
-    const found: StoredToken[] = [];
+  /** The living first, and each once, though they change meanwhile: one that ends is found as it was. */
+  async list(now: number, limit: number): Promise<readonly StoredToken[]> {
+    const found = new Map<TokenHash, StoredToken>();
     for (const shelf of [this.live, this.ended]) {
-      for (const [hash, record] of shelf.all()) {
-        if (found.length >= limit) return found;
-        if (record.keepUntil > now) found.push({ hash, record });
+      for await (const slice of slices(shelf.all())) {
+        for (const [hash, record] of slice) {
+          if (found.size >= limit) return [...found.values()];
+          if (record.keepUntil > now && !found.has(hash)) found.set(hash, { hash, record });
+        }
       }
     }
-    return found;
+    return [...found.values()];
   }
 }
 
