@@ -9,6 +9,7 @@ import { type Log, openLog } from './log.js';
 import { readServiceAuth } from './oned/service-auth.js';
 import { readCertificate } from './proxy/certificate.js';
 import { notifyServiceManager } from './service-manager.js';
+import { readPasswordKey } from './tokens/password-key.js';
 import { parseRedisUrl } from './tokens/redis/url.js';
 
 export interface ServeOptions {
@@ -65,6 +66,7 @@ export async function checkStart({ settings }: Loaded): Promise<void> {
     readCertificate({ cert: settings.vnc_proxy_cert, key: settings.vnc_proxy_key });
   }
   if (settings.service_auth !== undefined) readServiceAuth(settings.service_auth);
+  if (settings.password_key !== undefined) readPasswordKey(settings.password_key, 'password_key');
   if (settings.token_store === 'redis') parseRedisUrl(settings.redis_url ?? '');
   await checkTargets(settings.targets);
 }

@@ -11,6 +11,7 @@ import { startConsoles } from '../support/consoles.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { type Redis, startRedis } from '../support/redis.ts';
 import { claimToken, createToken, openRedisStore, recordOf, revokeToken } from '../support/redis-stores.ts';
+import { runMain } from '../support/service.ts';
 import { greetAndEcho, startVncTarget } from '../support/vnc-target.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -181,6 +182,19 @@ describe('hosts with different keys', () => {
     const { store } = await openRedisStore(`redis://vnctoken:secret@127.0.0.1:${closed.port}`, prefix);
     expect(await claimToken(store, await createToken(guest.store))).toEqual(unknown);
   });
+});
+
+it.each([
+  ['is not there', undefined, 'ENOENT'],
+  ['is no key', 'short', 'does not hold a key'],
+])('check-config tells of a key that %s', async (_what, text, told) => {
+  const file = join(temporaryFolder(), 'key');
+  if (text !== undefined) writeFileSync(file, text, { mode: 0o600 });
+  const ownConfig = `:token_store: redis\n:redis_url: ${url}\n:password_key: ${file}\n`;
+  const { code, stderr } = await runMain(['check-config'], { ownConfig });
+  expect(code).not.toBe(0);
+  expect(stderr).toContain('password_key: ');
+  expect(stderr).toContain(told);
 });
 
 describe('the service on a Redis that others write to', () => {

@@ -68,7 +68,7 @@ const rules: [part: string, mayImport: string[]][] = [
         'oned/service-auth',
         'proxy/certificate',
       ],
-      ...['service-manager', 'tokens/redis/url'],
+      ...['service-manager', 'tokens/password-key', 'tokens/redis/url'],
     ],
   ],
   ['app', [...leaves, 'audit', 'cluster/supervisor', 'config', 'console', 'control-plane', 'data-plane']],
