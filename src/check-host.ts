@@ -100,7 +100,7 @@ function keyWarnings({ settings, sources }: Loaded): string[] {
     look(`${rule.setting}.vnc_tls.key_file`, rule.vncTls?.keyFile, NOT_OURS, 'the private key');
   }
   // Our own files are read by the group oneadmin; the environment is nobody's file.
-  const redis = sources.get('redis_url');
+  const redis = settings.redis_url === undefined ? undefined : sources.get('redis_url');
   if (redis?.startsWith('/')) look('redis_url', redis, OTHERS, 'the password of Redis');
   return warnings;
 }

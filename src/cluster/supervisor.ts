@@ -50,7 +50,13 @@ export class Supervisor implements DataPlane {
 
   async start(): Promise<AddressInfo[]> {
     await this.current.prepare();
-    return this.current.listen();
+    try {
+      return await this.current.listen();
+    } catch (error) {
+      // Not by a word: a worker that ends while its own listening still fails says so in many lines (Node's).
+      this.current.discard();
+      throw error;
+    }
   }
 
   /** Starts workers with the new settings, which listen when they are taken. */

@@ -158,5 +158,9 @@ describe('a key that others can read', () => {
     ]);
     chmodSync(file, 0o640);
     expect((await warningsOf({}, ['--config', file])).filter((line) => line.includes('mode'))).toEqual([]);
+    // Named, and not set.
+    writeFileSync(file, ':redis_url:\n');
+    chmodSync(file, 0o644);
+    expect(await warningsOf({}, ['--config', file])).toEqual([]);
   });
 });
