@@ -52,10 +52,16 @@ export async function vncPasswordOf(
       ? { text, unreadable: `${ENCRYPTED}: the service needs service_auth to read it` }
       : { text };
   }
-  const { graphics } = await oned.vmInfoDecrypted(service, vm.id, signal, { by }).catch((error: unknown) => {
+  const shown = await shownToService(service, vm, { oned, by }, signal).catch((error: unknown) => {
     if (isEncrypted || signal.aborted) throw error;
     return vm;
   });
+  if (shown === undefined) {
+    return isEncrypted
+      ? { text, unreadable: `${ENCRYPTED}: oned does not let the user of service_auth read it` }
+      : { text };
+  }
+  const { graphics } = shown;
   if (graphics.password !== text || !isEncrypted) return { text: graphics.password };
   // oned shows ciphertext to others than administrators without a word; what it never encrypted it shows to everybody.
   if (isOneadmin(await oned.userInfo(service, signal, { by }))) return { text };
@@ -63,6 +69,21 @@ export async function vncPasswordOf(
     text,
     unreadable: `${ENCRYPTED}: the user of service_auth has to be in the group oneadmin to read it`,
   };
+}
+
+/** @returns undefined where oned refuses the service: that is no failed login of the caller */
+async function shownToService(
+  service: SessionString,
+  { id }: VmFacts,
+  { oned, by }: Pick<VncPasswordParts, 'oned'> & Pick<Askers, 'by'>,
+  signal: AbortSignal,
+): Promise<VmFacts | undefined> {
+  try {
+    return await oned.vmInfoDecrypted(service, id, signal, { by });
+  } catch (error) {
+    if (error instanceof GatewayError && error.code === 'oned-refused') return undefined;
+    throw error;
+  }
 }
 
 /** @throws GatewayError `no-console` where it cannot be read */

@@ -130,6 +130,20 @@ describe('where oned encrypts it', () => {
     );
   });
 
+  it.each([0x0100, 0x0200])(
+    'a service that oned refuses with %i is no failed login of the caller',
+    async (oneCode) => {
+      const decrypted = new GatewayError('oned-refused', { oneCode });
+      const { found } = await ask({ password: ciphertext, encrypts: true, withService: true, decrypted });
+      expect(() => readable(found)).toThrow(
+        expect.objectContaining({
+          code: 'no-console',
+          publicText: expect.stringContaining('the user of service_auth'),
+        }),
+      );
+    },
+  );
+
   it('fails as the question does', async () => {
     const decrypted = new GatewayError('oned-timeout');
     const failing = ask({ password: ciphertext, encrypts: true, withService: true, decrypted });
