@@ -1,6 +1,7 @@
 // From the texts of all sources to typed settings. What always holds: every problem is found and told at once.
 import { isAbsolute } from 'node:path';
 import { frameAncestor } from '../origin.js';
+import { parseTargetRules } from '../transport/parse-rules.js';
 import { type OptionName, optionNames, optionOf, type Settings } from './options.js';
 import { MAX_SOCKET_PATH_BYTES } from './types.js';
 
@@ -113,6 +114,9 @@ function vncContradictions(settings: Settings): string[] {
   if (auth === 'pass' && settings.clipboard !== 'both') problems.push('clipboard needs vnc_auth: proxy');
   if (auth === 'pass' && settings.view_only_without_manage) {
     problems.push('view_only_without_manage needs vnc_auth: proxy');
+  }
+  if (auth === 'pass' && parseTargetRules(settings.targets).some(({ require }) => require.length > 0)) {
+    problems.push('targets: require needs vnc_auth: proxy');
   }
   return problems;
 }

@@ -407,6 +407,7 @@ describe('a mistake', () => {
   it.each([
     [':clipboard: off\n', 'clipboard needs vnc_auth: proxy'],
     [':view_only_without_manage: yes\n', 'view_only_without_manage needs vnc_auth: proxy'],
+    [':targets:\n  - require: x509\n', 'targets: require needs vnc_auth: proxy'],
     [
       ':vnc_auth: proxy\n:token_store: redis\n:redis_url: redis://localhost\n',
       'vnc_auth: proxy with token_store: redis needs password_key',
