@@ -4,6 +4,7 @@
 // session string that is being tried already is no further guess.
 import { GatewayError } from '../errors.js';
 import { FairQueue } from '../oned/fair-queue.js';
+import { type Waiter, waitForTurn } from '../waiter.js';
 import type { SessionMark } from './proven-sessions.js';
 
 /** An unproven login. */
@@ -38,10 +39,8 @@ const AT_A_TIME = 4;
 const MAX_WAITING_APART = 3;
 const MAX_WAITING_TOGETHER = 64;
 
-interface Waiting {
+interface Waiting extends Waiter {
   readonly guess: Guess;
-  readonly go: () => void;
-  readonly refuse: (reason: unknown) => void;
 }
 
 /** Whoever tries a name. */
@@ -97,30 +96,23 @@ export class GuessQueue {
 
   private wait(lane: Lane, guess: Guess, signal: AbortSignal): Promise<void> {
     if (this.parts.stopping.aborted) return Promise.reject(new GatewayError('stopping'));
-    return new Promise((resolve, reject) => {
-      const giveUp = () => {
-        this.takeOut(lane, waiting);
-        waiting.refuse(signal.reason);
-      };
-      const settled = () => signal.removeEventListener('abort', giveUp);
-      const waiting: Waiting = {
-        guess,
-        go: () => {
-          settled();
-          resolve();
+    return waitForTurn(
+      { guess },
+      {
+        signal,
+        enter: (waiting) => {
+          lane.waiting.add(waiting);
+          lane.queue.add([guess.network], waiting);
+          this.room.add([guess.network, guess.name], waiting);
+          this.makeRoom();
+          this.serve(guess.name, lane);
         },
-        refuse: (reason) => {
-          settled();
-          reject(reason);
+        leave: (waiting) => {
+          this.takeOut(lane, waiting);
+          return signal.reason;
         },
-      };
-      signal.addEventListener('abort', giveUp, { once: true });
-      lane.waiting.add(waiting);
-      lane.queue.add([guess.network], waiting);
-      this.room.add([guess.network, guess.name], waiting);
-      this.makeRoom();
-      this.serve(guess.name, lane);
-    });
+      },
+    );
   }
 
   private stop(): void {

@@ -4,6 +4,7 @@
 import { type EventLoopUtilization, performance } from 'node:perf_hooks';
 import { GatewayError } from '../errors.js';
 import { FairQueue, type Turn } from '../oned/fair-queue.js';
+import { type Waiter, waitForTurn } from '../waiter.js';
 import { SlidingCounter } from './counters.js';
 
 /** Of all together. */
@@ -37,14 +38,9 @@ export interface PaceParts {
   readonly maxWaiting?: number;
 }
 
-interface Waiting {
-  readonly go: () => void;
-  readonly refuse: (reason: unknown) => void;
-}
-
 export class Pace {
   private readonly parts: Required<PaceParts>;
-  private readonly queue = new FairQueue<Waiting>();
+  private readonly queue = new FairQueue<Waiter>();
   /** Those of them who begin with the same key. */
   private readonly waiting = new Map<string, number>();
   private readonly calls = new SlidingCounter(SECOND_MS);
@@ -85,33 +81,27 @@ export class Pace {
 
   private wait(turn: Turn, signal: AbortSignal | undefined): Promise<void> {
     const [key] = turn;
-    return new Promise((resolve, reject) => {
-      const settled = () => {
-        signal?.removeEventListener('abort', giveUp);
-        const left = (this.waiting.get(key) ?? 0) - 1;
-        if (left > 0) this.waiting.set(key, left);
-        else this.waiting.delete(key);
-      };
-      const waiting: Waiting = {
-        go: () => {
-          settled();
-          resolve();
+    return waitForTurn(
+      {},
+      {
+        signal,
+        enter: (waiting) => {
+          this.waiting.set(key, (this.waiting.get(key) ?? 0) + 1);
+          this.queue.add(turn, waiting);
+          this.makeRoom();
+          this.begin();
         },
-        refuse: (reason) => {
-          settled();
-          reject(reason);
+        leave: (waiting) => {
+          this.queue.remove(turn, waiting);
+          return new GatewayError('caller-gone');
         },
-      };
-      const giveUp = () => {
-        this.queue.remove(turn, waiting);
-        waiting.refuse(new GatewayError('caller-gone'));
-      };
-      signal?.addEventListener('abort', giveUp, { once: true });
-      this.waiting.set(key, (this.waiting.get(key) ?? 0) + 1);
-      this.queue.add(turn, waiting);
-      this.makeRoom();
-      this.begin();
-    });
+        settled: () => {
+          const left = (this.waiting.get(key) ?? 0) - 1;
+          if (left > 0) this.waiting.set(key, left);
+          else this.waiting.delete(key);
+        },
+      },
+    );
   }
 
   private makeRoom(): void {

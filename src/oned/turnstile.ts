@@ -3,6 +3,7 @@
 // What always holds: a place is given back exactly once, and one who gave up never gets one; as long as anybody else has
 // asked lately, whoever holds as many places as are free gets no further one, so that there is always one for who comes.
 import { GatewayError } from '../errors.js';
+import { type Waiter, waitForTurn } from '../waiter.js';
 import { FairQueue, type Turn } from './fair-queue.js';
 
 /** Callers who may wait; whoever comes on top would not get a turn within any sensible deadline. */
@@ -21,10 +22,8 @@ export interface Priority {
   readonly by?: Turn | undefined;
 }
 
-interface Waiting {
+interface Waiting extends Waiter {
   readonly turn: Turn;
-  readonly enter: () => void;
-  readonly refuse: (reason: unknown) => void;
 }
 
 export class Turnstile {
@@ -75,30 +74,23 @@ export class Turnstile {
   private enter(queue: FairQueue<Waiting>, turn: Turn, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     this.see(queue === this.background ? NOBODY[0] : turn[0]);
-    return new Promise((resolve, reject) => {
-      const settled = () => signal.removeEventListener('abort', giveUp);
-      const waiting: Waiting = {
-        turn,
-        enter: () => {
-          settled();
-          resolve();
+    return waitForTurn(
+      { turn },
+      {
+        signal,
+        enter: (waiting) => {
+          queue.add(turn, waiting);
+          this.admit();
+          this.makeRoom(queue);
         },
-        refuse: (reason) => {
-          settled();
-          reject(reason);
+        leave: (waiting) => {
+          queue.remove(turn, waiting);
+          // He may have been all that stood before background work.
+          this.admit();
+          return signal.reason;
         },
-      };
-      const giveUp = () => {
-        queue.remove(turn, waiting);
-        waiting.refuse(signal.reason);
-        // He may have been all that stood before background work.
-        this.admit();
-      };
-      signal.addEventListener('abort', giveUp, { once: true });
-      queue.add(turn, waiting);
-      this.admit();
-      this.makeRoom(queue);
-    });
+      },
+    );
   }
 
   /** Whoever has most calls waiting loses the last of them. */
@@ -128,7 +120,7 @@ export class Turnstile {
     if (this.background.size > 0) this.overtaking++;
     this.hold(waiting.turn[0], 1);
     this.inside++;
-    waiting.enter();
+    waiting.go();
     return true;
   }
 
@@ -139,7 +131,7 @@ export class Turnstile {
     if (waiting === undefined) return false;
     this.overtaking = 0;
     this.inside++;
-    waiting.enter();
+    waiting.go();
     return true;
   }
 

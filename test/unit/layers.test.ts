@@ -25,6 +25,7 @@ const leaves = [
   'secret-file',
   'shared-call',
   'until-aborted',
+  'waiter',
   'slices',
 ];
 const http = [
