@@ -4,7 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import { networkOf } from '../client-address.js';
 
 /** So much at least; a few calls of `max_body` always fit. */
-const LEAST_BYTES = 64 * 1024 * 1024;
+const LEAST_BYTES = 16 * 1024 * 1024;
 const LEAST_BODIES = 4;
 
 interface Sender {
