@@ -1,10 +1,21 @@
 // @ts-check
-// An oned that answers at once, a process of its own: whatever it is asked, it is a running VM with a VNC console.
-// What always holds: the answer is built once, as long as oned's own; the connection ends with it, as oned's does.
+// An oned that answers at once, a process of its own: who the caller is, how it is set, and to everything else with a
+// running VM with a VNC console.
+// What always holds: an answer is built once, as long as oned's own; the connection ends with it, as oned's does.
 import { createServer } from 'node:net';
 import { answerOrders } from './helper.mjs';
 
-let answer = Buffer.alloc(0);
+const user =
+  '<USER><ID>0</ID><GID>0</GID><GROUPS><ID>0</ID></GROUPS><GNAME>oneadmin</GNAME><NAME>oneadmin</NAME>' +
+  '<PASSWORD></PASSWORD><AUTH_DRIVER>core</AUTH_DRIVER><ENABLED>1</ENABLED><TEMPLATE></TEMPLATE></USER>';
+const config =
+  '<OPENNEBULA_CONFIGURATION><FEDERATION><MODE>STANDALONE</MODE><ZONE_ID>0</ZONE_ID></FEDERATION>' +
+  '</OPENNEBULA_CONFIGURATION>';
+const others = [
+  { method: 'one.user.info', answer: replyOf(user) },
+  { method: 'one.system.config', answer: replyOf(config) },
+];
+let ofVm = Buffer.alloc(0);
 
 /** @param {{ port: number }} target */
 function describe({ port }) {
@@ -37,13 +48,18 @@ function describe({ port }) {
     `<TEMPLATE>${attributes({ CPU: 1, MEMORY: 128 })}<GRAPHICS>${graphics}</GRAPHICS></TEMPLATE>` +
     '<USER_TEMPLATE></USER_TEMPLATE><HISTORY_RECORDS><HISTORY><OID>0</OID><SEQ>0</SEQ>' +
     '<HOSTNAME>127.0.0.1</HOSTNAME><HID>0</HID></HISTORY></HISTORY_RECORDS></VM>';
-  const text = vm.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;');
+  ofVm = replyOf(vm);
+}
+
+/** @param {string} document */
+function replyOf(document) {
+  const text = document.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;');
   const values = ['<boolean>1</boolean>', `<string>${text}</string>`, '<i4>0</i4>'];
   const body =
     '<?xml version="1.0" encoding="UTF-8"?>\n<methodResponse>\n<params>\n<param><value><array><data>\n' +
     values.map((value) => `<value>${value}</value>\n`).join('') +
     '</data></array></value></param>\n</params>\n</methodResponse>\n';
-  answer = Buffer.from(
+  return Buffer.from(
     'HTTP/1.1 200 OK\r\nContent-Type: text/xml; charset=utf-8\r\nConnection: close\r\n' +
       `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   );
@@ -55,7 +71,8 @@ const server = createServer({ noDelay: true }, (socket) => {
   socket.on('error', () => {});
   socket.on('data', (/** @type {string} */ chunk) => {
     request += chunk;
-    if (request.includes('</methodCall>')) socket.end(answer);
+    if (!request.includes('</methodCall>')) return;
+    socket.end(others.find(({ method }) => request.includes(`<methodName>${method}<`))?.answer ?? ofVm);
   });
 });
 

@@ -47,7 +47,7 @@ export async function startThisProxy(surroundings, options = {}) {
     ...['--reconnect_grace', '3600'],
     // One token is opened by many browsers at a time, and one user has all of them.
     ...['--token_sessions', 'shared', '--max_sessions_per_vm', '256', '--max_sessions_per_user', '100000'],
-    ...['--max_tokens_per_vm', '1000000', ...kept.flags],
+    ...['--max_tokens_per_vm', '1000000', '--max_tokens_per_user', '1000000', ...kept.flags],
     ...['--targets', JSON.stringify(targets), ...flags],
   ];
   const env = { ONE_LOCATION: oneLocation, ...kept.env };
