@@ -80,7 +80,7 @@ export class FloodGate {
 /** Of an address, in a minute. */
 const FROM_STRANGERS = 10;
 /** Of one that is known to stand for many, or of somebody whom oned knows. */
-const FROM_MANY = 40;
+const FROM_MANY = 100;
 
 /**
  * How many refusals of an address are written.

@@ -69,8 +69,8 @@ describe.each([1, 2])('with %s processes that relay, a flood from one address', 
       .map((line) => JSON.parse(line) as LogLine);
     const refused = audit.filter((line) => line['audit'] === 'refused' && line['client'] === '192.0.2.1');
     expect(counted(refused)).toBe(2 * FLOOD);
-    // Those that name a user may be a portal's: of them there are forty a minute.
-    expect(refused.length).toBeLessThanOrEqual(2 * 41);
+    // Those that name a user may be a portal's: of them there are a hundred a minute.
+    expect(refused.length).toBeLessThanOrEqual(2 * 101);
     expect(audit.filter((line) => line['audit'] === 'redeemed')).toHaveLength(1);
   });
 });
