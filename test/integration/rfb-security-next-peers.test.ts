@@ -10,6 +10,7 @@ import type { Peer } from '../support/rfb-peers.ts';
 import { dial, viewScreen } from '../support/rfb-viewer.ts';
 import { startTigervnc } from '../support/tigervnc.ts';
 import { rfbGreeting } from '../support/vnc-target.ts';
+import { waitFor } from '../support/wait.ts';
 import { startWayvnc } from '../support/wayvnc.ts';
 import { startX11vnc } from '../support/x11vnc.ts';
 
@@ -32,6 +33,16 @@ async function look(peer: Peer, asked: Partial<SecurityOptions> = {}) {
   atEnd(() => connection.destroy());
   return { ...(await viewScreen(connection)), security, told };
 }
+
+/** sway shows a screen of its own until its background is there. */
+const lookWhenPainted = (peer: Peer, asked: Partial<SecurityOptions> = {}) =>
+  waitFor(
+    async () => {
+      const seen = await look(peer, asked);
+      return seen.corner === colour ? seen : undefined;
+    },
+    { what: "the background of wayvnc's screen", deadlineMs: 20_000 },
+  );
 
 const refusal = async (peer: Peer, asked: Partial<SecurityOptions>) =>
   look(peer, asked).then(
@@ -72,7 +83,7 @@ describe('wayvnc', () => {
   const noName = 'the target needs a user name, and none is set for it (vnc_user)';
 
   test('without a login shows its screen', async () => {
-    expect(await look(await startWayvnc({ colour }))).toMatchObject({
+    expect(await lookWhenPainted(await startWayvnc({ colour }))).toMatchObject({
       security: 'None',
       told: [],
       corner: colour,
@@ -82,7 +93,7 @@ describe('wayvnc', () => {
   test('shows it to the user that it knows', async () => {
     const peer = await startWayvnc({ colour, login: { ...login, pki } });
     const credentials = { username: login.user, password: login.password };
-    const seen = await look(peer, { credentials, require: ['x509', 'password'] });
+    const seen = await lookWhenPainted(peer, { credentials, require: ['x509', 'password'] });
     expect(seen).toMatchObject({ security: 'X509Plain', told: [], width: 640, height: 480, corner: colour });
   });
 
@@ -92,7 +103,7 @@ describe('wayvnc', () => {
 
   test('that offers None as well is taken by that, where nothing is required', async () => {
     const peer = await offeringNoneAsWell(await startWayvnc({ colour, login: { ...login, pki } }));
-    expect(await look(peer)).toMatchObject({ security: 'None', told: [noName], corner: colour });
+    expect(await lookWhenPainted(peer)).toMatchObject({ security: 'None', told: [noName], corner: colour });
     expect(await refusal(peer, { require: ['password'] })).toBe(noName);
     const credentials = { username: login.user, password: login.password };
     expect(await look(peer, { credentials })).toMatchObject({ security: 'X509Plain', told: [] });
